@@ -1,0 +1,91 @@
+"""What this machine's apt is configured with: mirrors, the snapshot archive, proxies."""
+
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+
+from tools.debian.builder.error import BuilderError
+
+# Settings that say how to reach a mirror; the rest of the person's apt configuration (hooks,
+# pinning, recommends) must not change what a root is made of.
+_TRANSPORT = (
+    "Acquire::Check-Date",
+    "Acquire::Check-Valid-Until",
+    "Acquire::ForceIPv4",
+    "Acquire::ForceIPv6",
+    "Acquire::Retries",
+    "Acquire::ftp",
+    "Acquire::http",
+    "Acquire::https",
+)
+
+
+def _output(command: list[str]) -> str:
+    environment = os.environ | {"LC_ALL": "C"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    except FileNotFoundError:
+        raise BuilderError(
+            f"{command[0]} is missing: without BAZEL_REAL, tools/bazel needs Debian or a "
+            "derivative. Elsewhere install Bazelisk and run `bazel` in this folder."
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise BuilderError(f"{' '.join(command)} failed:\n{error.stderr.strip()}") from None
+    return done.stdout
+
+
+def mirrors() -> list[str]:
+    """Base URIs of the Debian mirrors in apt's sources, without the security archive's.
+
+    `DEBIAN_MIRRORS` in the environment (URIs with spaces between) stands in their place.
+    """
+    if chosen := os.environ.get("DEBIAN_MIRRORS"):
+        return [uri.rstrip("/") for uri in chosen.split()]
+    listing = _output(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"]
+    )
+    found = dict.fromkeys(
+        uri.rstrip("/")
+        for uri, _, codename in (line.partition(" ") for line in listing.splitlines())
+        if not codename.endswith("-security")
+    )
+    return list(found)
+
+
+def snapshots(snapshot: str) -> list[str]:
+    """Base URI of Debian's snapshot archive at a time, where this machine's apt knows one.
+
+    apt 2.7.11 and later carry it as `Acquire::Snapshots::URI::Origin::Debian`.
+    """
+    template = _output(
+        ["apt-config", "dump", "--format", "%v", "Acquire::Snapshots::URI::Origin::Debian"]
+    ).strip()
+    return [template.replace("@SNAPSHOTID@", snapshot).rstrip("/")] if template else []
+
+
+def transport() -> str:
+    """The person's proxies, certificates and time limits, as text for an apt.conf file."""
+    dump = _output(["apt-config", "dump", "--format", '%F "%v";%n', *_TRANSPORT])
+    lines = [line for line in dump.splitlines() if re.match(r'\S+ ".+";$', line)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def answering(uris: Iterable[str], suite: str) -> tuple[list[str], list[str]]:
+    """Splits base URIs into those that serve a suite, and a line each of why the others do not."""
+    good: list[str] = []
+    bad: list[str] = []
+    for uri in uris:
+        if not uri.startswith(("http://", "https://")):
+            good.append(uri)
+            continue
+        release = f"{uri}/dists/{suite}/InRelease"
+        try:
+            with urllib.request.urlopen(release, timeout=20) as answer:
+                answer.read(1)
+            good.append(uri)
+        except (urllib.error.URLError, OSError) as error:
+            bad.append(f"{release}: {getattr(error, 'reason', error)}")
+    return good, bad

@@ -1,0 +1,162 @@
+"""The Bazel command line: what the person typed, and what Debian mode puts before it."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.debian.builder import recipe, root, sandbox, truststore
+from tools.debian.builder.error import BuilderError
+
+WORKSPACE = Path(__file__).resolve().parents[3]
+RECIPE = WORKSPACE / "tools/debian/recipe.toml"
+
+# Startup options whose value may stand in the next argument (`bazel help startup_options`).
+_STARTUP_WITH_VALUE = frozenset(
+    f"--{name}"
+    for name in (
+        "bazelrc connect_timeout_secs digest_function failure_detail_out host_jvm_args "
+        "install_base invocation_policy io_nice_level local_startup_timeout_secs macos_qos_class "
+        "max_idle_secs output_base output_user_root server_javabase server_jvm_out"
+    ).split()
+)
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_SI_KERNEL = 0x80
+
+
+def main(arguments: list[str]) -> int:
+    """Runs Bazel in the builder root; returns the exit code, 1 for what the builder found wrong."""
+    try:
+        cache = cache_folder(os.environ)
+        plan = recipe.read(RECIPE)
+        builder = root.ensure(plan, cache / "builder")
+        return _run(arguments, builder, plan.key, cache)
+    except BuilderError as error:
+        print(f"tools/bazel: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """This project's folder below the person's cache folder (XDG Base Directory, section 3)."""
+    base = environment.get("XDG_CACHE_HOME", "")
+    if not base.startswith("/"):
+        home = environment.get("HOME") or os.path.expanduser("~")
+        base = f"{home}/.cache"
+    return Path(base, "bazel-debian")
+
+
+def split(arguments: list[str]) -> tuple[list[str], str | None, list[str]]:
+    """Startup options, the command, and what follows it.
+
+    >>> split(["--batch", "--output_base", "/x", "run", "//a", "--", "b"])
+    (['--batch', '--output_base', '/x'], 'run', ['//a', '--', 'b'])
+    """
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-"):
+        index += 2 if arguments[index] in _STARTUP_WITH_VALUE else 1
+    command = arguments[index] if index < len(arguments) else None
+    return arguments[:index], command, arguments[index + 1 :]
+
+
+def _run(arguments: list[str], builder: Path, key: str, cache: Path) -> int:
+    startup, command, rest = split(arguments)
+    output = cache / "output"
+    output.mkdir(parents=True, exist_ok=True)
+    bazel = ["/usr/bin/bazel", *_startup(key, cache), *startup]
+    if command is None:
+        return _in_root(bazel, builder, cache)
+    if command != "run" or any(option.startswith("--script_path") for option in rest):
+        return _in_root([*bazel, command, *rest], builder, cache)
+    # `bazel run` is for the person: the program runs outside of the builder root, with their
+    # own environment, programs and credentials, as it does with any other Bazel.
+    with tempfile.NamedTemporaryFile(dir=cache, prefix="run-", suffix=".sh") as script:
+        code = _in_root(
+            [*bazel, command, f"--script_path={script.name}", *rest], builder, cache
+        )
+        if code:
+            return code
+        text = Path(script.name).read_text()
+    os.execvp("/bin/bash", ["/bin/bash", "-c", text, *_shown(rest)])
+
+
+def _shown(rest: list[str]) -> list[str]:
+    """The name that the script's shell shows in its errors."""
+    return [next((word for word in rest if not word.startswith("-")), "run")]
+
+
+def _startup(key: str, cache: Path) -> list[str]:
+    options = [
+        f"--output_user_root={cache}/output",
+        f"--host_jvm_args=-Xbootclasspath/a:/{root.LABEL}",
+        # A server of another builder root must not serve this one: Bazel starts a new server
+        # when its startup options change.
+        f"--host_jvm_args=-Dbuilder.root={key}",
+        f"--bazelrc={WORKSPACE}/.bazelrc",
+        f"--bazelrc={WORKSPACE}/tools/debian/bazelrc",
+    ]
+    if store := truststore.ensure(cache):
+        options += [
+            f"--host_jvm_args=-Djavax.net.ssl.trustStore={store}",
+            f"--host_jvm_args=-Djavax.net.ssl.trustStorePassword={truststore.PASSWORD}",
+        ]
+    return options
+
+
+def _in_root(command: list[str], builder: Path, cache: Path) -> int:
+    """Runs a command in the builder root and returns its exit code; signals go to the command."""
+    home = Path(os.environ.get("HOME") or os.path.expanduser("~"))
+    folders = [folder for folder in (home, WORKSPACE, cache) if folder.is_dir()]
+    reading, writing = os.pipe()
+    wrapped = ["bwrap", *sandbox.arguments(builder, folders), "--info-fd", str(writing)]
+    environment = dict(os.environ)
+    environment["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    for name in ("PYTHONSAFEPATH", "PYTHONDONTWRITEBYTECODE", "BAZEL_REAL"):
+        environment.pop(name, None)
+    # bwrap's waiting half would die of a Ctrl-C and leave Bazel behind, so signals are ignored
+    # there and take their default meaning again for Bazel.
+    names = ",".join(number.name.removeprefix("SIG") for number in _FORWARDED)
+    wrapped += ["/usr/bin/env", f"--default-signal={names}"]
+    watched = {*_FORWARDED, signal.SIGCHLD}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+
+    def ignore() -> None:
+        for number in _FORWARDED:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    try:
+        process = subprocess.Popen(
+            [*wrapped, *command], env=environment, pass_fds=[writing], preexec_fn=ignore
+        )
+        os.close(writing)
+        with os.fdopen(reading) as info:
+            child = _child(info.read())
+        while (code := process.poll()) is None:
+            received = signal.sigwaitinfo(watched)
+            # What the terminal sends, it sends to Bazel as well.
+            if received.si_signo != signal.SIGCHLD and received.si_code != _SI_KERNEL and child:
+                os.kill(child, received.si_signo)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if child is None and code:
+        raise BuilderError(
+            f"bubblewrap could not set up the builder root (exit code {code}). It needs root, or "
+            "user namespaces for ordinary users: sysctl kernel.unprivileged_userns_clone=1, and "
+            "on AppArmor machines kernel.apparmor_restrict_unprivileged_userns=0."
+        )
+    return code
+
+
+def _child(info: str) -> int | None:
+    """The process id in what bwrap writes to its info descriptor."""
+    words = shlex.split(info.replace(",", " ").replace("{", " ").replace("}", " "))
+    for name, value in zip(words, words[1:], strict=False):
+        if name == "child-pid:" and value.isdigit():
+            return int(value)
+    return None

@@ -1,0 +1,262 @@
+"""Makes the builder root: mmdebstrap writes it beside its place, a rename puts it there."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.debian.builder import apt
+from tools.debian.builder.error import BuilderError
+from tools.debian.builder.recipe import Recipe
+
+# Files of the host that the sandbox lays over the root's; a mount needs something to lie on.
+OVERLAID_FILES = (
+    "etc/group",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/netrc",
+    "etc/passwd",
+    "etc/pip.conf",
+    "etc/resolv.conf",
+    "etc/ssl/certs/ca-certificates.crt",
+)
+OVERLAID_FOLDERS = ("etc/apt", "etc/docker", "etc/containers", "etc/pip", "etc/xdg")
+
+# Where Bazel finds the version that the Debian build leaves out of its jar.
+LABEL = Path("usr/share/bazel-label")
+LABEL_TEXT = "build.label=7.7.1\n"
+
+VERSIONS = Path("builder-root.versions")
+_LOG_LINES = 30
+
+
+def ensure(recipe: Recipe, cache: Path) -> Path:
+    """The root for a recipe, made first if it is not there.
+
+    A second caller waits for the first. Raises `BuilderError` when the root cannot be made; then
+    nothing is left that a later call would take for a root.
+    """
+    root = cache / recipe.key
+    if root.is_dir():
+        return root
+    tools()
+    cache.mkdir(parents=True, exist_ok=True)
+    with _lock(cache / f"{recipe.key}.lock"):
+        if root.is_dir():
+            return root
+        for stale in cache.glob(f"{recipe.key}.partial*"):
+            _remove(stale)
+        _check_space(recipe, cache)
+        partial = cache / f"{recipe.key}.partial"
+        try:
+            _make(recipe, partial)
+            partial.rename(root)
+        except BaseException:
+            _remove(partial)
+            raise
+    return root
+
+
+def tools() -> None:
+    """Makes sure of mmdebstrap and bubblewrap; raises `BuilderError` with the line to type."""
+    wanted = {"mmdebstrap": "mmdebstrap", "bwrap": "bubblewrap"}
+    if os.geteuid() != 0:
+        wanted["newuidmap"] = "uidmap"
+    missing = [package for program, package in wanted.items() if not shutil.which(program)]
+    if not missing:
+        return
+    line = f"apt-get install --no-install-recommends -y {' '.join(missing)}"
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise BuilderError(
+            f"{', '.join(missing)} missing. As root, once:\n    {line}\n"
+            "or install Bazelisk and run `bazel` in this folder."
+        )
+    _say(f"installing {', '.join(missing)} with apt")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "update", "-qq"], shlex.split(line)):
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        if done.returncode:
+            raise BuilderError(
+                f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}"
+            )
+
+
+@contextlib.contextmanager
+def _lock(file: Path) -> Iterator[None]:
+    with file.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("another tools/bazel is making the builder root; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _check_space(recipe: Recipe, cache: Path) -> None:
+    free = shutil.disk_usage(cache).free // 10**6
+    if free < recipe.free_space:
+        raise BuilderError(
+            f"{cache}: {free} MB free, {recipe.free_space} MB needed to make the builder root. "
+            "Free some, or set XDG_CACHE_HOME to a folder on another disk."
+        )
+
+
+def _make(recipe: Recipe, partial: Path) -> None:
+    sources = _sources(recipe)
+    started = time.monotonic()
+    _say(f"making the builder root from Debian {recipe.suite} (once; about 0.4 GB to download)")
+    with tempfile.TemporaryDirectory(prefix="builder-root-") as scratch:
+        settings = Path(scratch) / "apt.conf"
+        settings.write_text(apt.transport())
+        failures: list[str] = []
+        for name, base in sources:
+            _say(f"from {name}")
+            log = Path(f"{partial}.log")
+            if _mmdebstrap(recipe, base, settings, partial, log):
+                break
+            tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+            failures.append(f"{name}:\n    " + "\n    ".join(tail))
+            _remove(partial)
+        else:
+            raise BuilderError("the builder root could not be made.\n" + "\n".join(failures))
+    _finish(partial, recipe, name)
+    log.unlink(missing_ok=True)
+    size = sum(
+        entry.stat(follow_symlinks=False).st_blocks * 512
+        for folder, _, files in os.walk(partial)
+        for entry in (Path(folder, file) for file in files)
+        if not entry.is_symlink()
+    )
+    seconds = time.monotonic() - started
+    _say(f"builder root ready: {size / 1e9:.1f} GB in {partial.parent}, {seconds:.0f} s")
+
+
+def _sources(recipe: Recipe) -> list[tuple[str, str]]:
+    """What to make the root from, best first: the snapshot archive, then apt's own mirrors."""
+    archives = apt.snapshots(recipe.snapshot)
+    mirrors = apt.mirrors()
+    good_archives, bad = apt.answering(archives, recipe.suite)
+    good_mirrors, bad_mirrors = apt.answering(mirrors, recipe.suite)
+    found = [(f"the snapshot archive at {recipe.snapshot}", uri) for uri in good_archives]
+    found += [("this machine's Debian mirror", uri) for uri in good_mirrors]
+    if not found:
+        tried = "\n    ".join(bad + bad_mirrors) or "none configured"
+        raise BuilderError(
+            f"no Debian mirror with {recipe.suite} answers. Tried:\n    {tried}\n"
+            "Name one in /etc/apt/sources.list (see sources.list(5)), or in DEBIAN_MIRRORS=URI; "
+            "a proxy in http_proxy or apt's Acquire::http::Proxy."
+        )
+    return found
+
+
+def _mmdebstrap(recipe: Recipe, base: str, settings: Path, partial: Path, log: Path) -> bool:
+    root = os.geteuid() == 0
+    target = partial if root else Path(f"{partial}.tar")
+    command = [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--verbose",
+        f"--mode={'root' if root else 'unshare'}",
+        f"--aptopt={settings}",
+        '--aptopt=APT::Install-Recommends "false"',
+        # A frozen archive's Release file has expired by nature; its signature still counts.
+        *(['--aptopt=Acquire::Check-Valid-Until "false"'] if recipe.snapshot in base else []),
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude={glob}" for glob in recipe.exclude),
+        # Alternatives of the JDK link manual pages into a folder that the exclusions leave out.
+        '--setup-hook=mkdir -p "$1/usr/share/man/man1"',
+        f"--include={','.join(recipe.packages)}",
+        recipe.suite,
+        str(target),
+        f"deb {base} {recipe.suite} main",
+    ]
+    with log.open("wb") as record:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=record,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"LC_ALL": "C.UTF-8"},
+        )
+        try:
+            _follow(process, log)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if process.returncode:
+        return False
+    if not root:
+        partial.mkdir()
+        unpacked = subprocess.run(
+            ["tar", "-x", "--no-same-owner", "--exclude=./dev/*", "-C", partial, "-f", target]
+        )
+        target.unlink()
+        return unpacked.returncode == 0
+    return True
+
+
+def _follow(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Tells how far mmdebstrap is, in a line every few seconds, until it ends."""
+    while True:
+        try:
+            process.wait(timeout=5)
+            return
+        except subprocess.TimeoutExpired:
+            _say(progress(log.read_text(errors="replace")))
+
+
+def progress(log: str) -> str:
+    """One line on how far a log of mmdebstrap and apt has come.
+
+    >>> progress("Need to get 9 MB of archives.\\nGet:1 a\\nGet:2 b\\n")
+    'downloading 9 MB: 2 packages so far'
+    """
+    sizes: list[str] = re.findall(r"^Need to get ([\d.,]+ [kMG]?B)", log, re.MULTILINE)
+    # mmdebstrap runs apt twice: for the essential packages, then for the rest.
+    last = log[log.rfind("Need to get ") :] if sizes else log
+    configured = len(re.findall(r"^Setting up ", last, re.MULTILINE))
+    unpacked = len(re.findall(r"^Unpacking ", last, re.MULTILINE))
+    fetched = len(re.findall(r"^Get:\d+ ", last, re.MULTILINE))
+    if not sizes:
+        return "reading the package lists"
+    if configured:
+        return f"configuring: {configured} of {max(unpacked, configured)} packages"
+    if unpacked:
+        return f"unpacking: {unpacked} of {max(fetched, unpacked)} packages"
+    return f"downloading {sizes[-1]}: {fetched} packages so far"
+
+
+def _finish(partial: Path, recipe: Recipe, name: str) -> None:
+    label = partial / LABEL
+    label.mkdir(parents=True)
+    (label / "build-data.properties").write_text(LABEL_TEXT)
+    for folder in OVERLAID_FOLDERS:
+        (partial / folder).mkdir(parents=True, exist_ok=True)
+    for file in OVERLAID_FILES:
+        place = partial / file
+        if place.is_symlink():
+            place.unlink()
+        place.touch()
+    query = ["dpkg-query", f"--admindir={partial}/var/lib/dpkg", "--show"]
+    listing = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    (partial / VERSIONS).write_text(f"# Debian {recipe.suite}, from {name}\n{listing}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _say(text: str) -> None:
+    print(f"tools/bazel: {text}", file=sys.stderr, flush=True)
