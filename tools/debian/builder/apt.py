@@ -37,22 +37,28 @@ def _output(command: list[str]) -> str:
     return done.stdout
 
 
-def mirrors() -> list[str]:
-    """Base URIs of the Debian mirrors in apt's sources, without the security archive's.
+def releases(listing: str) -> list[tuple[str, str]]:
+    """Base URI and suite of each archive in what `apt-get update --print-uris` prints.
 
-    `DEBIAN_MIRRORS` in the environment (URIs with spaces between) stands in their place.
+    >>> releases("'http://mirror/debian/dists/trixie/InRelease' mirror_debian 0 \\n")
+    [('http://mirror/debian', 'trixie')]
     """
-    if chosen := os.environ.get("DEBIAN_MIRRORS"):
+    return re.findall(r"^'(\S+?)/+dists/(\S+)/InRelease'", listing, re.MULTILINE)
+
+
+def mirrors(security: bool = False) -> list[str]:
+    """Base URIs of the mirrors of Debian's main or security archive in apt's sources.
+
+    `DEBIAN_MIRRORS` or `DEBIAN_SECURITY_MIRRORS` in the environment (URIs with spaces between)
+    stands in their place. Asking what apt would update needs no lists, no lock and no network.
+    """
+    variable = "DEBIAN_SECURITY_MIRRORS" if security else "DEBIAN_MIRRORS"
+    if chosen := os.environ.get(variable):
         return [uri.rstrip("/") for uri in chosen.split()]
-    listing = _output(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"]
+    found = releases(_output(["apt-get", "update", "--print-uris"]))
+    return list(
+        dict.fromkeys(uri for uri, suite in found if suite.endswith("-security") == security)
     )
-    found = dict.fromkeys(
-        uri.rstrip("/")
-        for uri, _, codename in (line.partition(" ") for line in listing.splitlines())
-        if not codename.endswith("-security")
-    )
-    return list(found)
 
 
 def snapshots(snapshot: str) -> list[str]:

@@ -1,0 +1,45 @@
+"""`@debian//NAME`: a locked package for the CPU that is built for."""
+
+_CPUS = {"amd64": "x86_64", "arm64": "aarch64"}
+
+def package_repository(hub, name, architecture):
+    """The name of the repository that holds one package.
+
+    Args:
+      hub: the hub's name.
+      name: Debian's name of the package.
+      architecture: all, amd64 or arm64.
+
+    Returns:
+      The repository's name; "+" is not allowed in one.
+    """
+    return "{}_{}_{}".format(hub, architecture, name.replace("+", "p"))
+
+def _debian_hub_impl(ctx):
+    for name, architectures in sorted(ctx.attr.packages.items()):
+        labels = {
+            architecture: "@{}//:package.deb".format(package_repository(ctx.attr.hub, name, architecture))
+            for architecture in architectures
+        }
+        if "all" in labels:
+            actual = repr(labels["all"])
+        else:
+            branches = {"@platforms//cpu:" + _CPUS[key]: label for key, label in labels.items()}
+            actual = "select({})".format(repr(branches))
+        ctx.file(name + "/BUILD.bazel", """\
+package(default_visibility = ["//visibility:public"])
+
+alias(
+    name = {name},
+    actual = {actual},
+)
+""".format(name = repr(name), actual = actual))
+    ctx.file("BUILD.bazel", "")
+
+debian_hub = repository_rule(
+    implementation = _debian_hub_impl,
+    attrs = {
+        "hub": attr.string(mandatory = True, doc = "the hub's name, a part of its packages' repositories' names"),
+        "packages": attr.string_list_dict(mandatory = True, doc = "architectures by package name"),
+    },
+)
