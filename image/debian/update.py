@@ -132,7 +132,9 @@ def _mirror(security: bool) -> str:
     """Base URI of the main or the security archive."""
     found = apt.mirrors(security)
     if not found:
-        kind, variable = ("security ", "DEBIAN_SECURITY_MIRRORS") if security else ("", "DEBIAN_MIRRORS")
+        kind, variable = (
+            ("security ", "DEBIAN_SECURITY_MIRRORS") if security else ("", "DEBIAN_MIRRORS")
+        )
         raise UpdateError(f"apt knows no Debian {kind}mirror; name one in {variable}=URI")
     return found[0]
 

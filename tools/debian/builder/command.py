@@ -76,9 +76,7 @@ def _run(arguments: list[str], builder: Path, key: str, cache: Path) -> int:
     # `bazel run` is for the person: the program runs outside of the builder root, with their
     # own environment, programs and credentials, as it does with any other Bazel.
     with tempfile.NamedTemporaryFile(dir=cache, prefix="run-", suffix=".sh") as script:
-        code = _in_root(
-            [*bazel, command, f"--script_path={script.name}", *rest], builder, cache
-        )
+        code = _in_root([*bazel, command, f"--script_path={script.name}", *rest], builder, cache)
         if code:
             return code
         text = Path(script.name).read_text()

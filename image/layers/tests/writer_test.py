@@ -1,0 +1,106 @@
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from image.layers.exclusions import Exclusions
+from image.layers.tests.deb_test import member, package, tar
+from image.layers.tree import LayerError
+from image.layers.writer import main
+
+EXCLUSIONS = """
+[exclude]
+"/usr/share/doc/*" = "documentation"
+"*.h" = "sources"
+[keep]
+"/usr/share/doc/*/copyright" = "licences"
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def run(*arguments: str) -> int:
+        file = tmp_path / "arguments"
+        outputs = [f"--{name}={tmp_path / name}" for name in ("layer", "descriptor", "contents")]
+        file.write_text("\n".join([*outputs, *arguments]))
+        monkeypatch.setattr("sys.argv", ["writer", f"@{file}"])
+        return main()
+
+    return run
+
+
+def names(tmp_path: Path) -> list[str]:
+    with tarfile.open(tmp_path / "layer") as archive:
+        return [member.name for member in archive if not member.isdir()]
+
+
+def test_a_package_comes_with_its_status_and_without_what_is_excluded(write, tmp_path) -> None:
+    data = tar(
+        (member("./usr/share/doc/hello/copyright"), b"mine"),
+        (member("./usr/share/doc/hello/README"), b"read"),
+        (member("./usr/include/hello.h"), b"h"),
+        (member("./usr/bin/hello", 0o755), b"run"),
+    )
+    package(tmp_path / "hello.deb", data)
+    (tmp_path / "x.toml").write_text(EXCLUSIONS)
+
+    assert write(f"--deb={tmp_path}/hello.deb", f"--exclude={tmp_path}/x.toml") == 0
+
+    assert names(tmp_path) == [
+        "usr/bin/hello",
+        "usr/share/doc/hello/copyright",
+        "var/lib/dpkg/status.d/hello",
+        "var/lib/dpkg/status.d/hello.md5sums",
+    ]
+
+
+def test_joined_files_make_one_in_order(write, tmp_path) -> None:
+    for name in "ba":
+        (tmp_path / name).write_text(f"{name}\n\n")
+
+    files = [
+        word for name in "ba" for word in ("--file", f"/share/{name}.crt", f"{tmp_path}/{name}")
+    ]
+    assert write(*files, "--join", "/etc/bundle", "/share/*.crt") == 0
+
+    assert names(tmp_path) == ["etc/bundle"]
+    with tarfile.open(tmp_path / "layer") as archive:
+        stream = archive.extractfile("etc/bundle")
+        assert stream is not None
+        assert stream.read() == b"a\nb\n"
+
+
+def test_joining_nothing_is_an_error(write, capsys) -> None:
+    assert write("--join", "/etc/bundle", "/share/*.crt") == 1
+
+    assert "no file matches /share/*.crt" in capsys.readouterr().err
+
+
+def test_links_folders_and_sources_are_made(write, tmp_path) -> None:
+    (tmp_path / "m.py").write_text("x = 1\n")
+
+    code = write(
+        *("--file", "/app/m.py", f"{tmp_path}/m.py"),
+        *("--symlink", "/usr/bin/python3", "python3.13"),
+        *("--directory=/tmp", "--compile=/app", "--origin=//image:app"),
+    )
+
+    assert code == 0
+    assert names(tmp_path) == ["app/__pycache__/m.cpython-313.pyc", "app/m.py", "usr/bin/python3"]
+    rows = [json.loads(line) for line in (tmp_path / "contents").read_text().splitlines()]
+    assert {row["origin"] for row in rows} == {"//image:app"}
+
+
+def test_an_exclusion_without_a_reason_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text('[exclude]\n"/usr/*" = ""\n')
+
+    with pytest.raises(LayerError, match=r"x.toml: '/usr/\*': expected an absolute glob"):
+        Exclusions([tmp_path / "x.toml"])
+
+
+def test_an_exclusion_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("exclude: []\n")
+
+    with pytest.raises(LayerError, match="x.toml: not TOML"):
+        Exclusions([tmp_path / "x.toml"])
