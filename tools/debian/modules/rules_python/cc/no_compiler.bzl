@@ -1,0 +1,17 @@
+"""The configuration of a C++ toolchain that has no compiler."""
+
+def _no_compiler(ctx):
+    return cc_common.create_cc_toolchain_config_info(
+        ctx = ctx,
+        compiler = "none",
+        target_cpu = "none",
+        target_libc = "none",
+        target_system_name = "none",
+        toolchain_identifier = "none",
+    )
+
+no_compiler = rule(
+    implementation = _no_compiler,
+    doc = "Satisfies rules that ask for a C++ toolchain and never run it.",
+    provides = [CcToolchainConfigInfo],
+)

@@ -1,0 +1,5 @@
+"""Bazel 7's own provider, under the name it has in rules_python."""
+
+load(":native.bzl", "native_py_info")
+
+PyInfo = native_py_info

@@ -1,0 +1,3 @@
+"""Bazel 7's own rule, under the name it has in rules_python."""
+
+py_library = native.py_library

@@ -1,0 +1,63 @@
+"""The command line that the repository rules call."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tools.debian.modules.rules_python.wheels import lock, repository
+from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.debian.modules.rules_python.wheels.target import Target
+
+
+def main(arguments: list[str]) -> int:
+    """Does what is asked; returns 1, with a reason on standard error, where that cannot be."""
+    parser = argparse.ArgumentParser(prog="wheels")
+    parser.add_argument("--python", required=True, help="MAJOR.MINOR of the target")
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("list", help="print the lock as JSON: platform, package, pin")
+    listing.add_argument("--lock", required=True, type=Path)
+    listing.add_argument("--shown", required=True, help="what errors call the lock")
+    listing.add_argument("platforms", nargs="+")
+    fetching = commands.add_parser("fetch", help="fill the repository of one wheel")
+    fetching.add_argument("--platform", required=True)
+    fetching.add_argument("--hub", required=True, help="name of the repository of aliases")
+    fetching.add_argument("--name", required=True)
+    fetching.add_argument("--version", required=True)
+    fetching.add_argument("--extra", action="append", default=[])
+    fetching.add_argument("--sha256", action="append", required=True)
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "list":
+            print(json.dumps(_listing(options)))
+        else:
+            _fetch(options)
+    except WheelError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _listing(options: argparse.Namespace) -> dict[str, dict[str, object]]:
+    pins = lock.read(options.lock, options.shown)
+    targets = [Target.of(platform, options.python) for platform in options.platforms]
+    return {
+        target.platform: {
+            name: {"version": pin.version, "extras": pin.extras, "sha256": pin.hashes}
+            for name, pin in sorted(lock.chosen(pins, target, options.shown).items())
+        }
+        for target in targets
+    }
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    pin = lock.Pin(
+        name=options.name,
+        version=options.version,
+        extras=tuple(options.extra),
+        marker=None,
+        hashes=tuple(options.sha256),
+        line=0,
+    )
+    target = Target.of(options.platform, options.python)
+    repository.make(pin, target, options.hub, Path.cwd())

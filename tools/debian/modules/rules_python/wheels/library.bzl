@@ -1,0 +1,85 @@
+"""The targets of a wheel's repository."""
+
+def _missing(ctx):
+    fail(ctx.attr.message)
+
+_missing_requirement = rule(
+    implementation = _missing,
+    attrs = {"message": attr.string(mandatory = True)},
+    doc = "Fails, but only a build that needs it.",
+)
+
+def wheel_library(package, version, platform, deps, extras, lock):
+    """Makes `pkg`, `data` and `dist_info`, and a library for each extra that may be asked for.
+
+    Args:
+        package: name of the package, with underscores.
+        version: its version.
+        platform: the platform that the wheel is for.
+        deps: for each package that it needs, the extras of that package it needs.
+        extras: for each of its extras that the lock does not ask for, what that extra needs besides.
+        lock: what the lock has, as in lock.bzl of the hub.
+    """
+    native.filegroup(
+        name = "data",
+        srcs = native.glob(
+            ["bin/**", "data/**", "include/**"],
+            allow_empty = True,
+        ),
+        visibility = ["//visibility:public"],
+    )
+    native.filegroup(
+        name = "dist_info",
+        srcs = native.glob(["site-packages/*.dist-info/**"]),
+        visibility = ["//visibility:public"],
+    )
+    native.py_library(
+        name = "pkg",
+        srcs = native.glob(
+            ["site-packages/**/*.py"],
+            allow_empty = True,
+        ),
+        data = [":data"] + native.glob(
+            ["site-packages/**"],
+            exclude = ["**/*.py", "**/*.pyc"],
+        ),
+        imports = ["site-packages"],
+        tags = [
+            "pypi_name=" + package,
+            "pypi_version=" + version,
+        ],
+        visibility = ["//visibility:public"],
+        deps = _libraries(package, version, platform, deps, lock),
+    )
+    for extra, more in extras.items():
+        native.py_library(
+            name = "extra_" + extra,
+            tags = ["manual"],
+            visibility = ["//visibility:public"],
+            deps = _libraries("%s[%s]" % (package, extra), version, platform, more, lock),
+        )
+
+def _libraries(package, version, platform, deps, lock):
+    locked = lock.packages[platform]
+    labels = []
+    for name, extras in deps.items():
+        if name in locked:
+            library = "@{}_{}_{}//:".format(lock.hub, platform, name)
+            labels.append(library + "pkg")
+            labels += [library + "extra_" + extra for extra in extras if extra not in locked[name]]
+            continue
+        missing = "{} without {}".format(package, name)
+        _missing_requirement(
+            name = missing,
+            message = ("{} {} needs {} on {}, which {} lacks. " +
+                       "Lock it: `bazel run //:requirements.update`.").format(
+                package,
+                version,
+                name,
+                platform,
+                lock.file,
+            ),
+            tags = ["manual"],
+        )
+        labels.append(":" + missing)
+    return labels
