@@ -1,97 +1,99 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Annotated
-from uuid import UUID, uuid4
+from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request
-from pydantic import AwareDatetime, BaseModel, Field
-from sqlalchemy import Column, DateTime, MetaData, String, Table, Uuid, insert, select, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
-from backend import __version__
+from backend import __version__, api, operations, problems
+from backend.gate import Gate
+from backend.service import Service
 from backend.settings import Settings
 
-metadata = MetaData()
-todos = Table(
-    "todos",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("title", String(200), nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-)
+DESCRIPTION = """\
+Todos with optimistic concurrency, idempotent creation, a change feed and suggestions by an AI
+service. Errors are problem documents (RFC 9457). Times are RFC 3339 in UTC. The change feed is a
+WebSocket at `/ws/todos`; see docs/websocket.md.
+"""
 
 
-class TodoDraft(BaseModel):
-    """What a client sends to create a todo."""
+class TodoApp(FastAPI):
+    """FastAPI, with the gate around everything else it has."""
 
-    title: str = Field(min_length=1, max_length=200)
+    def build_middleware_stack(self) -> ASGIApp:
+        """The gate, then what FastAPI would have."""
+        return Gate(super().build_middleware_stack(), self.state.service)
 
-
-class Todo(TodoDraft):
-    """A stored todo."""
-
-    id: UUID
-    created_at: AwareDatetime
-
-
-def engine_of(request: Request) -> AsyncEngine:
-    """The engine that the lifespan opened."""
-    engine: AsyncEngine = request.app.state.engine
-    return engine
-
-
-Engine = Annotated[AsyncEngine, Depends(engine_of)]
+    def openapi(self) -> dict[str, Any]:
+        """The document, with the problem schema that the routes refer to."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schemas = document["components"]["schemas"]
+            schemas["ProblemDetails"] = problems.ProblemDetails.model_json_schema(
+                ref_template="#/components/schemas/{model}"
+            )
+            # FastAPI's own 422 body, which no route answers with.
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+        assert self.openapi_schema is not None  # noqa: S101
+        return self.openapi_schema
 
 
 def create_app(settings: Settings) -> FastAPI:
     """Make the ASGI application; nothing is connected before its lifespan starts."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        url = make_url(settings.database_url).set(drivername="sqlite+aiosqlite")
-        engine = create_async_engine(url)
-        async with engine.begin() as connection:
-            await connection.run_sync(metadata.create_all)
-        app.state.engine = engine
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
         yield
-        await engine.dispose()
+        await service.stop()
 
-    app = FastAPI(title="Todo", version=__version__, lifespan=lifespan)
+    app = TodoApp(
+        title="Todo",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
+    )
+    service = app.state.service = Service(settings)
+    problems.install(app)
+    app.include_router(api.router)
+    app.include_router(operations.router)
+    if settings.docs_enabled:
+        from backend import docs  # noqa: PLC0415
 
-    @app.get("/health/live")
-    async def live() -> dict[str, str]:
-        return {"status": "ok"}
+        app.include_router(docs.router)
+    if settings.cors_origins:
+        _allow_origins(app, settings)
 
-    @app.get("/health/ready")
-    async def ready(engine: Engine) -> dict[str, str]:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-        return {"status": "ok"}
-
-    @app.post("/api/v1/todos", status_code=201)
-    async def create(draft: TodoDraft, engine: Engine) -> Todo:
-        todo = Todo(id=uuid4(), title=draft.title, created_at=datetime.now(UTC))
-        async with engine.begin() as connection:
-            await connection.execute(insert(todos).values(todo.model_dump()))
-        return todo
-
-    @app.get("/api/v1/todos/{todo_id}")
-    async def read(todo_id: UUID, engine: Engine) -> Todo:
-        async with engine.connect() as connection:
-            row = (await connection.execute(select(todos).where(todos.c.id == todo_id))).first()
-        if row is None:
-            raise HTTPException(404, f"no todo has the id {todo_id}")
-        return Todo(id=row.id, title=row.title, created_at=row.created_at.replace(tzinfo=UTC))
-
-    @app.get("/api/v1/todos")
-    async def page(engine: Engine) -> list[Todo]:
-        async with engine.connect() as connection:
-            rows = (await connection.execute(select(todos).order_by(todos.c.id))).all()
-        return [
-            Todo(id=row.id, title=row.title, created_at=row.created_at.replace(tzinfo=UTC))
-            for row in rows
-        ]
+    @app.websocket("/ws/todos")
+    async def follow(websocket: WebSocket) -> None:
+        await service.sockets.serve(websocket)
 
     return app
+
+
+def _allow_origins(app: FastAPI, settings: Settings) -> None:
+    from starlette.middleware.cors import CORSMiddleware  # noqa: PLC0415
+
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "Traceparent",
+            "X-Request-ID",
+        ],
+        expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
+        max_age=600,
+    )

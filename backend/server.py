@@ -1,32 +1,160 @@
 import contextlib
+import logging
+import os
+import signal
+import socket
+import tempfile
+import time
 from collections.abc import Iterator
+from types import FrameType
 
 import uvicorn
 
+from backend import logs
 from backend.app import create_app
+from backend.metrics import MULTIPROCESS_FOLDER
+from backend.protocols import http_protocol, websocket_protocol
+from backend.service import Service
 from backend.settings import Settings
+
+CLOSE_SOCKETS_SECONDS = 1.0
+RESPAWN_SECONDS = 1.0
+BACKLOG = 2048
+
+logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends with exit code 0 after a signal it has obeyed."""
+    """uvicorn's server with an orderly end.
+
+    After SIGTERM or SIGINT: unready at once; requests are still served for DRAIN_SECONDS, so that
+    load balancers can notice; WebSockets are closed (1001); requests in flight have GRACE_SECONDS;
+    exit code 0. A second signal ends the process at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._drain_until: float | None = None
+        self._sockets_until: float | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle SIGINT and SIGTERM without raising them again afterwards."""
+        """Handle the signals, without raising them again afterwards."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(super().capture_signals())
             stack.callback(self._captured_signals.clear)
             yield
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Begin to drain; the second time, end at once."""
+        if self._service.draining:
+            os._exit(128 + sig)
+        self._service.draining = True
+        self._drain_until = time.monotonic() + self._service.settings.drain_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        """Take the next step of the end, when it is time."""
+        now = time.monotonic()
+        if self._sockets_until is not None:
+            self.should_exit = not self._service.sockets.open or now >= self._sockets_until
+        elif self._drain_until is not None and now >= self._drain_until:
+            logger.info("drained; closing")
+            self._service.feed.close_subscriptions()
+            self._sockets_until = now + CLOSE_SOCKETS_SECONDS
+            self.should_exit = not self._service.sockets.open
+        return await super().on_tick(counter)
+
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was begun and return."""
+    logs.configure(settings)
+    listener = _listen(settings)
+    host, port = listener.getsockname()[:2]
+    logger.info("listening on http://%s:%d", host, port)
+    if settings.workers == 1:
+        _run(settings, listener)
+    else:
+        _supervise(settings, listener)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        raise SystemExit(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
+        app,
         loop="uvloop",
-        http="httptools",
-        timeout_graceful_shutdown=10,
+        http=http_protocol(settings),
+        ws=websocket_protocol,  # type: ignore[arg-type]
+        ws_max_size=settings.ws_max_message_bytes,
+        ws_ping_interval=settings.ws_ping_interval,
+        ws_ping_timeout=settings.ws_ping_timeout,
+        # Events are small; compressing each costs memory per socket and time.
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        server_header=False,
+        limit_concurrency=settings.max_connections,
+        backlog=BACKLOG,
+        timeout_keep_alive=round(settings.keep_alive_timeout),
+        timeout_graceful_shutdown=round(settings.grace_seconds),
     )
-    Server(config).run()
+    Server(config, app.state.service).run(sockets=[listener])
+
+
+def _supervise(settings: Settings, listener: socket.socket) -> None:
+    """Run several processes on one socket; replace one that dies; pass signals on."""
+    children: dict[int, float] = {}
+    ending = False
+
+    def pass_on(sig: int, _: FrameType | None) -> None:
+        nonlocal ending
+        ending = True
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sig)
+
+    def spawn() -> None:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                _run(settings, listener)
+                code = 0
+            finally:
+                os._exit(code)
+        children[pid] = time.monotonic()
+
+    with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
+        os.environ[MULTIPROCESS_FOLDER] = folder
+        signal.signal(signal.SIGTERM, pass_on)
+        signal.signal(signal.SIGINT, pass_on)
+        for _ in range(settings.workers):
+            spawn()
+        while children:
+            pid, status = os.wait()
+            born = children.pop(pid)
+            if ending:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            logger.error("worker %d ended with %d; starting another", pid, code)
+            if time.monotonic() - born < RESPAWN_SECONDS:
+                time.sleep(RESPAWN_SECONDS)
+            spawn()

@@ -1,0 +1,209 @@
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Row, Select, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.util import await_only
+
+from backend.problems import DatabaseDown, is_outage
+from backend.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncpg
+
+APPLICATION_NAME = "todo-backend"
+PING_SECONDS = 2
+
+
+class Database:
+    """The connection pool and the two ways to use it: `read` and `write`.
+
+    Nothing is connected before the first use. Connections are taken for as long as a `read` or
+    `write` block lasts, so a handler never holds one while it waits for something else.
+
+    Args:
+        settings: URL, pool and timeouts.
+        on_wait: told how long each caller waited for a connection, in seconds.
+        pool_size: instead of the settings' size, with no overflow.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_wait: Callable[[float], None] | None = None,
+        pool_size: int | None = None,
+    ) -> None:
+        self.settings = settings
+        self.is_sqlite = settings.is_sqlite
+        self._on_wait = on_wait
+        self.engine = self._make_engine(pool_size)
+        self._read_engine = (
+            self.engine
+            if self.is_sqlite
+            else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
+
+    @property
+    def pool(self) -> AsyncAdaptedQueuePool:
+        """The pool, for its figures."""
+        pool = self.engine.pool
+        if not isinstance(pool, AsyncAdaptedQueuePool):
+            raise TypeError(f"expected an AsyncAdaptedQueuePool, got {type(pool).__name__}")
+        return pool
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for single queries.
+
+        On PostgreSQL each statement is its own transaction, which saves two round trips.
+        """
+        async with self._timed(self._read_engine) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed when the block ends well, else rolled back."""
+        async with self._timed(self.engine) as connection:
+            if self.is_sqlite:
+                await connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+            async with connection.begin():
+                yield connection
+
+    async def rows(self, query: Select[Any]) -> list[Row[Any]]:
+        """All rows of a query, asked once more where the first connection turned out broken."""
+        try:
+            async with self.read() as connection:
+                return list((await connection.execute(query)).all())
+        except DBAPIError as error:
+            if not is_outage(error):
+                raise
+        async with self.read() as connection:
+            return list((await connection.execute(query)).all())
+
+    async def connect_driver(self) -> "asyncpg.Connection[Any]":
+        """A PostgreSQL connection outside the pool, for LISTEN and for locks of a session.
+
+        Raises:
+            DatabaseDown: no connection could be made, for whatever reason.
+        """
+        import asyncpg  # noqa: PLC0415  (SQLite does without it)
+
+        try:
+            return await asyncpg.connect(**_driver_arguments(self.settings))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise DatabaseDown(f"{type(error).__name__}: {error}") from error
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def _timed(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        began = time.perf_counter()
+        try:
+            async with engine.connect() as connection:
+                if self._on_wait is not None:
+                    self._on_wait(time.perf_counter() - began)
+                yield connection
+        except (OSError, TimeoutError) as error:
+            # asyncpg's own timeout, or a socket error that it does not translate.
+            raise DatabaseDown(f"{type(error).__name__}: {error}") from error
+
+    def _make_engine(self, pool_size: int | None) -> AsyncEngine:
+        settings = self.settings
+        options: dict[str, Any] = {
+            "pool_size": pool_size or settings.database_pool_size,
+            "max_overflow": 0 if pool_size else settings.database_max_overflow,
+            "pool_timeout": settings.database_pool_timeout,
+            "pool_recycle": settings.database_pool_recycle,
+            # The most recently used connection first: in quiet times the others fall idle and age
+            # out, and a burst's overflow does not keep the whole pool warm.
+            "pool_use_lifo": True,
+            "poolclass": AsyncAdaptedQueuePool,
+            "hide_parameters": True,
+        }
+        if self.is_sqlite:
+            path = settings.database_url.get_secret_value().removeprefix("sqlite:///")
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_async_engine(f"sqlite+aiosqlite:///{path}", **options)
+            _prepare_sqlite(engine)
+            return engine
+
+        async def connect(*_: Any, **__: Any) -> "asyncpg.Connection[Any]":
+            return await self.connect_driver()
+
+        engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
+        _test_on_checkout(engine, settings)
+        return engine
+
+
+def _driver_arguments(settings: Settings) -> dict[str, Any]:
+    milliseconds = str(round(settings.database_statement_timeout * 1000))
+    arguments: dict[str, Any] = {
+        "dsn": settings.database_url.get_secret_value(),
+        "timeout": settings.database_connect_timeout,
+        # The server's own timeout comes first; this one is for a server that has fallen silent.
+        "command_timeout": settings.database_statement_timeout + 1,
+        "server_settings": {
+            "application_name": APPLICATION_NAME,
+            "statement_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": milliseconds,
+            "jit": "off",
+        },
+    }
+    if settings.database_password is not None:
+        arguments["password"] = settings.database_password.get_secret_value()
+    return arguments
+
+
+def _test_on_checkout(engine: AsyncEngine, settings: Settings) -> None:
+    """Replace broken connections before a request gets one.
+
+    A connection that the server closed is known to be closed without asking. Only one that has
+    been idle long enough for something on the way to have dropped it costs a round trip.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def note_time(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def test(connection: DBAPIConnection, record: ConnectionPoolEntry, _: Any) -> None:
+        driver: asyncpg.Connection[Any] = connection.driver_connection
+        if driver.is_closed():
+            raise DisconnectionError
+        idle_since = record.info.get("idle_since")
+        if (
+            settings.database_pre_ping
+            and idle_since is not None
+            and time.monotonic() - idle_since >= settings.database_pre_ping_idle
+        ):
+            try:
+                await_only(driver.execute("", timeout=PING_SECONDS))
+            except Exception as error:
+                raise DisconnectionError from error
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    """Write-ahead log, enforced foreign keys, and transactions that begin when we say so."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 5000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        # A transaction that will write takes the lock at once: an upgrade could fail half-way.
+        options = connection.get_execution_options()
+        connection.exec_driver_sql(options.get("sqlite_begin", "BEGIN"))

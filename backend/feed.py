@@ -1,0 +1,214 @@
+"""The change feed: events that the store recorded, handed to every subscriber of this process.
+
+A notification carries nothing but "look": the events themselves are read from their table, from
+the last one seen on. So a lost connection or a lost notification costs time but no event.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from backend import todos
+from backend.database import Database
+from backend.metrics import Metrics
+from backend.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncpg
+
+BATCH = 500
+CHECK_SECONDS = 15.0
+RETRY_SECONDS = (0.1, 5.0)
+
+logger = logging.getLogger(__name__)
+
+
+class Subscription:
+    """A bounded queue of messages for one consumer.
+
+    Attributes:
+        overflowed: the consumer lagged too far; nothing more will come.
+        closing: the service is shutting down.
+    """
+
+    def __init__(self, size: int, after: int) -> None:
+        self._size = size
+        self._queue: deque[tuple[int, str]] = deque()
+        self._ready = asyncio.Event()
+        self._ended = asyncio.Event()
+        self.after = after
+        self.overflowed = False
+        self.closing = False
+
+    def offer(self, event_id: int, message: str) -> None:
+        """Queue a message, or mark the consumer as too slow."""
+        if len(self._queue) >= self._size:
+            self.overflowed = True
+            self._ended.set()
+        elif event_id > self.after:
+            self._queue.append((event_id, message))
+        self._ready.set()
+
+    def close(self) -> None:
+        """Tell the consumer that the service is shutting down."""
+        self.closing = True
+        self._ended.set()
+        self._ready.set()
+
+    async def next(self) -> str | None:
+        """The next message; `None` when there will be none (see `overflowed` and `closing`)."""
+        while True:
+            if self.overflowed or self.closing:
+                return None
+            while self._queue:
+                event_id, message = self._queue.popleft()
+                if event_id > self.after:
+                    self.after = event_id
+                    return message
+            self._ready.clear()
+            await self._ready.wait()
+
+    async def ended(self) -> None:
+        """Wait until the subscription is overflowed or closing, whatever is queued."""
+        await self._ended.wait()
+
+
+class Feed:
+    """Follows the table of events and fans out to subscriptions.
+
+    Nothing is connected before the first subscriber comes.
+    """
+
+    def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
+        self._settings = settings
+        self._database = database
+        self._metrics = metrics
+        self._wake = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._subscriptions: set[Subscription] = set()
+        self.last_id = 0
+        self.is_connected = False
+
+    def poke(self) -> None:
+        """Say that this process has committed an event (SQLite has no notifications)."""
+        self._wake.set()
+
+    async def subscribe(self) -> Subscription:
+        """A subscription from now on.
+
+        Raises:
+            TimeoutError: the database could not be followed within five seconds.
+        """
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._follow())
+        async with asyncio.timeout(5):
+            await self._caught_up.wait()
+        subscription = Subscription(self._settings.ws_queue_size, self.last_id)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Forget a subscription."""
+        self._subscriptions.discard(subscription)
+
+    async def missed(self, after: int, until: int) -> list[str] | None:
+        """The messages a resuming client missed, ids `after` + 1 to `until`.
+
+        Returns:
+            `None` when they are not all known any more, or too many: the client has to start over.
+        """
+        if after == until:
+            return []
+        limit = self._settings.ws_replay_limit
+        async with self._database.read() as connection:
+            first, _ = await todos.event_range(connection)
+            if after > until or after + 1 < first:
+                return None
+            rows = await todos.events_after(connection, after, limit + 1)
+        rows = [row for row in rows if row.id <= until]
+        return None if len(rows) > limit else [_message(row) for row in rows]
+
+    def close_subscriptions(self) -> None:
+        """Tell every subscriber that the service is shutting down."""
+        for subscription in self._subscriptions:
+            subscription.close()
+
+    @property
+    def subscribers(self) -> int:
+        """How many there are."""
+        return len(self._subscriptions)
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        low, high = RETRY_SECONDS
+        delay = low
+        while True:
+            try:
+                if self._database.is_sqlite:
+                    await self._follow_table()
+                else:
+                    await self._follow_notifications()
+            except Exception as error:  # noqa: BLE001  (nothing may end the feed)
+                logger.warning("change feed: %s; trying again", type(error).__name__)
+                self._metrics.feed_reconnects.inc()
+            delay = low if self.is_connected else min(high, delay * 2)
+            self.is_connected = False
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  (jitter)
+
+    async def _follow_notifications(self) -> None:
+        connection = await self._database.connect_driver()
+        try:
+
+            def wake(*_: Any) -> None:
+                self._wake.set()
+
+            connection.add_termination_listener(wake)
+            await connection.add_listener(todos.CHANNEL, wake)
+            await self._follow_table(connection)
+        finally:
+            connection.terminate()
+
+    async def _follow_table(self, listener: "asyncpg.Connection[Any] | None" = None) -> None:
+        while True:
+            self._wake.clear()
+            await self._drain()
+            self.is_connected = True
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                # A connection that something on the way has dropped says nothing by itself.
+                if listener is not None:
+                    await listener.execute("", timeout=5)
+            if listener is not None and listener.is_closed():
+                raise ConnectionError("the LISTEN connection was closed")
+
+    async def _drain(self) -> None:
+        if not self._caught_up.is_set():
+            async with self._database.read() as connection:
+                _, self.last_id = await todos.event_range(connection)
+            self._caught_up.set()
+            return
+        while True:
+            async with self._database.read() as connection:
+                rows = await todos.events_after(connection, self.last_id, BATCH)
+            for row in rows:
+                message = _message(row)
+                for subscription in self._subscriptions:
+                    subscription.offer(row.id, message)
+                self.last_id = row.id
+            if len(rows) < BATCH:
+                return
+            await asyncio.sleep(0)
+
+
+def _message(row: Any) -> str:
+    return f'{{"id":{row.id},"kind":"{row.kind}","todo":{row.payload}}}'

@@ -1,0 +1,69 @@
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from backend.settings import Settings
+
+# What a LogRecord has of its own; anything else came in `extra` and belongs in the line.
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and the record's extras."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line; a traceback stays inside the line."""
+        line: dict[str, Any] = {
+            "time": timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update((name, value) for name, value in vars(record).items() if name not in _OWN)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def configure(settings: Settings) -> None:
+    """Send every logger of this process to standard output."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        JsonFormatter()
+        if settings.log_format == "json"
+        else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    )
+    logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
+    # uvicorn's and httpx's own lines repeat ours, and theirs hold whole URLs.
+    for name in ("uvicorn.error", "httpx", "httpcore", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+class AccessLog:
+    """Writes one line per request, past `logging`: this is on every request's path."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._json = settings.log_format == "json"
+        self.enabled = settings.log_level in {"debug", "info"}
+        # Probes come every few seconds and say nothing as long as they succeed.
+        self.skips_probes = settings.log_level != "debug"
+
+    def write(self, fields: Mapping[str, Any]) -> None:
+        """Write one line about a request."""
+        if self._json:
+            line = json.dumps(
+                {"time": timestamp(time.time()), "level": "info", "logger": "access", **fields}
+            )
+        else:
+            line = f"{timestamp(time.time())} " + " ".join(f"{k}={v}" for k, v in fields.items())
+        sys.stdout.write(line + "\n")

@@ -1,0 +1,115 @@
+"""Keyset pagination: a cursor names the last item that was sent, not a number of items to skip."""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, literal, tuple_
+
+from backend.problems import Problem
+from backend.tables import PRIORITIES, Moment, todos
+
+# Todos without a due date come last in either direction.
+NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Sort:
+    """An order of the list: the column, and whether it falls."""
+
+    name: str
+
+    @property
+    def column(self) -> str:
+        """The column's name."""
+        return self.name.removeprefix("-")
+
+    @property
+    def is_descending(self) -> bool:
+        """Whether the largest value comes first."""
+        return self.name.startswith("-")
+
+    @property
+    def key(self) -> ColumnElement[Any]:
+        """What is compared; never NULL."""
+        column = todos.c[self.column]
+        if column.nullable:
+            return func.coalesce(column, literal(self.missing, Moment), type_=Moment)
+        return column
+
+    @property
+    def missing(self) -> datetime:
+        """What stands for NULL."""
+        return LONG_AGO if self.is_descending else NEVER
+
+    def apply(self, query: Select[Any], after: tuple[Any, UUID] | None) -> Select[Any]:
+        """The query in this order, from behind a position on."""
+        key, identity = self.key, todos.c.id
+        if self.is_descending:
+            query = query.order_by(key.desc(), identity.desc())
+        else:
+            query = query.order_by(key, identity)
+        if after is None:
+            return query
+        value = literal(after[0], key.type)
+        position = tuple_(value, literal(after[1], identity.type))
+        here = tuple_(key, identity)
+        return query.where(here < position if self.is_descending else here > position)
+
+    def position(self, row: Any) -> tuple[Any, UUID]:
+        """Where a row stands in this order."""
+        value = getattr(row, self.column)
+        return (self.missing if value is None else value), row.id
+
+
+def encode(sort: Sort, position: tuple[Any, UUID]) -> str:
+    """A cursor for everything behind a position."""
+    value, identity = position
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    text = json.dumps([sort.name, value, identity.hex], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(sort: Sort, cursor: str) -> tuple[Any, UUID]:
+    """The position that a cursor names.
+
+    Raises:
+        Problem: 422, the cursor is not ours or belongs to another order.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        name, value, identity = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        position = _value(sort, value), UUID(hex=identity)
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        binascii.Error,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        raise Problem(422, "invalid-cursor", "cursor: expected one from next_cursor") from error
+    if name != sort.name:
+        raise Problem(
+            422, "invalid-cursor", f"cursor: belongs to sort={name}, but sort={sort.name} was asked"
+        )
+    return position
+
+
+def _value(sort: Sort, value: object) -> object:
+    if sort.column == "priority":
+        if type(value) is not int or not 0 <= value < len(PRIORITIES):
+            raise ValueError("not a priority")
+        return value
+    if not isinstance(value, str):
+        raise TypeError("not a time")
+    moment = datetime.fromisoformat(value)
+    if moment.utcoffset() is None:
+        raise ValueError("not an aware time")
+    return moment.astimezone(UTC)

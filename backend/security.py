@@ -1,0 +1,84 @@
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+
+from fastapi import Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+
+from backend.problems import Problem
+from backend.settings import Settings
+
+ANONYMOUS = "anonymous"
+SUBPROTOCOL = "todo.v1"
+# Browsers cannot set headers on a WebSocket; the key travels as an offered subprotocol.
+BEARER_SUBPROTOCOL = "bearer."
+
+
+def new_key(name: str) -> tuple[str, str]:
+    """A fresh API key and its entry for API_KEYS.
+
+    The key has 256 random bits, so a plain SHA-256 protects it: there is no dictionary to try.
+    """
+    key = secrets.token_urlsafe(32)
+    return key, f"{name}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+class Keys:
+    """Knows the valid API keys by their digests."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.required = settings.auth_required
+        self._digests = list(settings.key_digests().items())
+
+    def principal(self, key: bytes | None) -> str:
+        """The name of the key's owner; `anonymous` without a key where none is required.
+
+        Every digest is compared, in constant time, so timing tells nothing about any.
+
+        Raises:
+            Problem: 401, a key is required and missing, or wrong.
+        """
+        if key is None:
+            if self.required:
+                raise unauthorized("an API key is required: Authorization: Bearer KEY")
+            return ANONYMOUS
+        presented = hashlib.sha256(key).digest()
+        owner = None
+        for name, digest in self._digests:
+            if hmac.compare_digest(presented, digest):
+                owner = name.partition("#")[0]
+        if owner is None:
+            if self.required or self._digests:
+                raise unauthorized("the API key is not valid")
+            return ANONYMOUS
+        return owner
+
+    def from_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """The principal of a request (RFC 6750 section 2.1)."""
+        for name, value in headers:
+            if name == b"authorization":
+                scheme, _, key = value.partition(b" ")
+                if scheme.lower() != b"bearer" or not key:
+                    raise unauthorized("expected Authorization: Bearer KEY")
+                return self.principal(key.strip())
+        return self.principal(None)
+
+
+def unauthorized(detail: str) -> Problem:
+    """401 with the challenge that RFC 9110 section 15.5.2 demands."""
+    return Problem(401, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class ApiKey(SecurityBase):
+    """The dependency of protected routes; leaves the principal in the request's scope."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearer(description="An API key, as `python -m backend new-key` makes it.")
+        self.scheme_name = "apiKey"
+
+    async def __call__(self, request: Request) -> None:
+        """Let the request through or raise a 401 problem."""
+        keys: Keys = request.app.state.service.keys
+        request.scope["principal"] = keys.from_headers(request.scope["headers"])

@@ -1,0 +1,187 @@
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from backend.problems import Problem, respond, unavailable
+from backend.security import BEARER_SUBPROTOCOL, SUBPROTOCOL
+
+if TYPE_CHECKING:
+    from backend.feed import Subscription
+    from backend.service import Service
+
+# RFC 6455 section 7.4.1, and 1013 from the IANA registry of close codes.
+GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
+TRY_AGAIN_LATER = 1013
+
+# A client has nothing to say but may send keep-alives of its own: so many per minute.
+MESSAGES_PER_MINUTE = 30
+CLOSE_SECONDS = 2.0
+# Set by backend.protocols: sends a close frame past a full buffer, and later drops the connection.
+CLOSE_NOW = "todo.close_now"
+
+
+class Sockets:
+    """Serves the change feed over WebSockets, within limits."""
+
+    def __init__(self, service: "Service") -> None:
+        self._service = service
+        self._settings = service.settings
+        self._by_client: Counter[str] = Counter()
+        self._open = 0
+
+    @property
+    def open(self) -> int:
+        """How many sockets there are."""
+        return self._open
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Serve one socket from its handshake to its end."""
+        try:
+            client, subprotocol = self._admit(websocket)
+            after = _last_event_id(websocket)
+        except Problem as problem:
+            await websocket.send_denial_response(respond(problem))
+            return
+        self._open += 1
+        self._by_client[client] += 1
+        self._service.metrics.sockets.inc()
+        try:
+            await self._serve_admitted(websocket, subprotocol, after)
+        finally:
+            self._open -= 1
+            self._by_client[client] -= 1
+            if not self._by_client[client]:
+                del self._by_client[client]
+            self._service.metrics.sockets.dec()
+
+    def _admit(self, websocket: WebSocket) -> tuple[str, str | None]:
+        """The client's name for counting, and the subprotocol to agree on.
+
+        Raises:
+            Problem: 401, 403 for a foreign origin, 503 for too many sockets or while draining.
+        """
+        settings = self._settings
+        origin = websocket.headers.get("origin")
+        if origin is not None and not self._is_welcome(origin, websocket.headers.get("host", "")):
+            raise Problem(403, "foreign-origin", f"Origin: {origin} is not allowed")
+        offered = websocket.scope["subprotocols"]
+        bearer = next((one for one in offered if one.startswith(BEARER_SUBPROTOCOL)), None)
+        keys = self._service.keys
+        if bearer is not None:
+            principal = keys.principal(bearer.removeprefix(BEARER_SUBPROTOCOL).encode())
+        else:
+            principal = keys.from_headers(websocket.scope["headers"])
+        websocket.scope["principal"] = principal
+        if self._service.draining:
+            raise unavailable("draining", "this replica is shutting down; connect again")
+        if self._open >= settings.ws_max_connections:
+            raise unavailable("too-many-sockets", "this replica holds all the sockets it may", 5)
+        address = websocket.client.host if websocket.client else "unknown"
+        client = f"address:{address}" if principal == "anonymous" else f"key:{principal}"
+        if self._by_client[client] >= settings.ws_max_connections_per_client:
+            raise Problem(429, "too-many-sockets", "this client holds all the sockets it may")
+        return client, SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+    def _is_welcome(self, origin: str, host: str) -> bool:
+        return origin in self._settings.cors_origins or urlsplit(origin).netloc == host
+
+    async def _serve_admitted(
+        self, websocket: WebSocket, subprotocol: str | None, after: int | None
+    ) -> None:
+        feed = self._service.feed
+        try:
+            subscription = await feed.subscribe()
+        except TimeoutError:
+            problem = unavailable("feed-unavailable", "the change feed cannot be followed", 5)
+            await websocket.send_denial_response(respond(problem))
+            return
+        code = GOING_AWAY
+        tasks: list[asyncio.Task[int]] = []
+        try:
+            await websocket.accept(subprotocol=subprotocol)
+            tasks = [
+                asyncio.create_task(work)
+                for work in (
+                    self._write(websocket, subscription, after),
+                    self._watch(subscription),
+                    self._read(websocket),
+                )
+            ]
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            code = done.pop().result()
+        except WebSocketDisconnect:
+            return
+        finally:
+            feed.unsubscribe(subscription)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._close(websocket, code)
+
+    async def _write(
+        self, websocket: WebSocket, subscription: "Subscription", after: int | None
+    ) -> int:
+        until = subscription.after
+        hello = {"kind": "hello", "last_event_id": until if after is None else after}
+        await websocket.send_text(json.dumps(hello))
+        if after is not None:
+            missed = await self._service.feed.missed(after, until)
+            if missed is None:
+                reset = {"kind": "reset", "last_event_id": until}
+                await websocket.send_text(json.dumps(reset))
+            for one in missed or ():
+                await websocket.send_text(one)
+        while (message := await subscription.next()) is not None:
+            await websocket.send_text(message)
+        return _close_code(subscription)
+
+    async def _watch(self, subscription: "Subscription") -> int:
+        """The writer may be stuck in a send to a client that does not read: look from outside."""
+        await subscription.ended()
+        return _close_code(subscription)
+
+    async def _read(self, websocket: WebSocket) -> int:
+        loop = asyncio.get_running_loop()
+        window, count = loop.time(), 0
+        while True:
+            await websocket.receive_text()
+            if loop.time() - window > 60:  # noqa: PLR2004
+                window, count = loop.time(), 0
+            count += 1
+            if count > MESSAGES_PER_MINUTE:
+                return POLICY_VIOLATION
+
+    async def _close(self, websocket: WebSocket, code: int) -> None:
+        self._service.metrics.socket_closes.labels(str(code)).inc()
+        reason = {
+            GOING_AWAY: "shutting down",
+            POLICY_VIOLATION: "too many messages",
+            TRY_AGAIN_LATER: "too slow: connect again with last_event_id",
+        }[code]
+        close_now: Callable[[int, str, float], None] | None = websocket.scope["extensions"].get(
+            CLOSE_NOW
+        )
+        if close_now is not None:
+            close_now(code, reason, CLOSE_SECONDS)
+            return
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await websocket.close(code, reason)
+
+
+def _close_code(subscription: "Subscription") -> int:
+    return GOING_AWAY if subscription.closing else TRY_AGAIN_LATER
+
+
+def _last_event_id(websocket: WebSocket) -> int | None:
+    text = websocket.query_params.get("last_event_id")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):  # noqa: PLR2004
+        raise Problem(422, "invalid-request", f"last_event_id: got {text!r}; expected a number")
+    return int(text)

@@ -1,0 +1,277 @@
+"""The store of todos: every function takes the connection it works on, so callers own transactions.
+
+Each change is recorded in the change feed in the same transaction, so the feed misses nothing and
+tells of nothing that was rolled back.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import to_json
+from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from backend.models import PRIORITY_RANKS, Priority, State, TodoDraft, document
+from backend.pagination import Sort
+from backend.problems import Problem
+from backend.tables import events, idempotency_keys, todos
+
+CHANNEL = "todo_events"
+# "feed" in ASCII; see `record`.
+FEED_LOCK = 0x66656564
+
+_COLUMNS = list(todos.c)
+_ONE = select(*_COLUMNS).where(todos.c.id == bindparam("todo_id"))
+_NOTIFY = text(f"SELECT pg_advisory_xact_lock({FEED_LOCK}), pg_notify('{CHANNEL}', '')")
+
+
+def new_id() -> UUID:
+    """A UUID of version 7 (RFC 9562 section 5.7): time-ordered, so that indexes grow at one end."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10))
+    high = (milliseconds << 16) | 0x7000 | (random >> 68)
+    low = (random & ((1 << 62) - 1)) | (1 << 63)
+    return UUID(int=(high << 64) | low)
+
+
+def one(todo_id: UUID) -> Select[Any]:
+    """The query for one todo."""
+    return _ONE.params(todo_id=todo_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which todos a list holds; `None` and empty do not filter."""
+
+    states: Sequence[State] = ()
+    priorities: Sequence[Priority] = ()
+    due_from: datetime | None = None
+    due_before: datetime | None = None
+    text: str | None = None
+
+    def apply(self, query: Select[Any]) -> Select[Any]:
+        """The query with these conditions."""
+        if self.states:
+            query = query.where(todos.c.state.in_([state.value for state in self.states]))
+        if self.priorities:
+            ranks = [PRIORITY_RANKS[priority] for priority in self.priorities]
+            query = query.where(todos.c.priority.in_(ranks))
+        if self.due_from is not None:
+            query = query.where(todos.c.due >= self.due_from)
+        if self.due_before is not None:
+            query = query.where(todos.c.due < self.due_before)
+        if self.text:
+            columns = (todos.c.title, todos.c.description)
+            query = query.where(or_(*(c.icontains(self.text, autoescape=True) for c in columns)))
+        return query
+
+
+def page(which: Filter, sort: Sort, limit: int, after: tuple[Any, UUID] | None) -> Select[Any]:
+    """The query for one page and one item more, which tells whether there is a next page."""
+    return sort.apply(which.apply(select(*_COLUMNS)), after).limit(limit + 1)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The first response to an Idempotency-Key that came before."""
+
+    todo_id: UUID
+    body: bytes
+
+
+async def create(
+    connection: AsyncConnection, draft: TodoDraft, *, principal: str, key: str | None
+) -> dict[str, Any] | Replay:
+    """Insert a todo, once per principal and Idempotency-Key.
+
+    Two requests with one key that arrive at the same time meet at the key's unique index: the
+    second waits until the first has committed, and is then a replay.
+
+    Raises:
+        Problem: 422, the key came before with another body.
+    """
+    now = datetime.now(UTC)
+    row = {**_values(draft), "id": new_id(), "version": 1, "created_at": now, "updated_at": now}
+    todo = document(row)
+    if key is not None:
+        fingerprint = hashlib.sha256(draft.model_dump_json().encode()).hexdigest()
+        is_sqlite = connection.dialect.name == "sqlite"
+        added = await connection.execute(
+            (sqlite_insert if is_sqlite else postgresql_insert)(idempotency_keys)
+            .values(
+                principal=principal,
+                key=key,
+                fingerprint=fingerprint,
+                todo_id=row["id"],
+                response=to_json(todo).decode(),
+                created_at=now,
+            )
+            .on_conflict_do_nothing()
+        )
+        if added.rowcount == 0:
+            return await _replay(connection, principal, key, fingerprint)
+    await connection.execute(insert(todos).values(row))
+    await record(connection, "created", todo)
+    return todo
+
+
+async def change(
+    connection: AsyncConnection, todo_id: UUID, new: TodoDraft, row: Any
+) -> dict[str, Any]:
+    """Store a draft over the row that `locked` returned.
+
+    A draft that changes nothing makes no new version and no event.
+    """
+    values = _values(new)
+    if all(getattr(row, name) == value for name, value in values.items()):
+        return document(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
+    values["version"] = row.version + 1
+    # Clocks of replicas differ; the constraint wants time to move forward.
+    values["updated_at"] = max(datetime.now(UTC), row.updated_at)
+    await connection.execute(update(todos).where(todos.c.id == todo_id).values(values))
+    todo = document({**row._mapping, **values})  # noqa: SLF001
+    await record(connection, "updated", todo)
+    return todo
+
+
+async def remove(connection: AsyncConnection, row: Any) -> None:
+    """Delete the row that `locked` returned."""
+    await connection.execute(delete(todos).where(todos.c.id == row.id))
+    await record(connection, "deleted", {"id": row.id, "version": row.version})
+
+
+async def locked(connection: AsyncConnection, todo_id: UUID, if_match: str | None) -> Any:
+    """The row of a todo, kept from changing until the transaction ends.
+
+    Raises:
+        Problem: 404, there is none; 412, If-Match lacks its ETag (RFC 9110 section 13.1.1).
+    """
+    query = one(todo_id)
+    if connection.dialect.name != "sqlite":
+        query = query.with_for_update()
+    row = (await connection.execute(query)).first()
+    if row is None:
+        if if_match is not None:
+            raise Problem(412, "version-mismatch", f"no todo has the id {todo_id}")
+        raise missing(todo_id)
+    if if_match is not None and not matches(if_match, row.version):
+        raise Problem(
+            412,
+            "version-mismatch",
+            f"If-Match: got {if_match}, but the todo's ETag is {etag(row.version)}; read it again",
+            headers={"ETag": etag(row.version)},
+        )
+    return row
+
+
+def missing(todo_id: UUID) -> Problem:
+    """404 for a todo."""
+    return Problem(404, "not-found", f"no todo has the id {todo_id}")
+
+
+def etag(version: int) -> str:
+    """The strong entity tag of a version."""
+    return f'"{version}"'
+
+
+def matches(header: str, version: int) -> bool:
+    """Whether a list of entity tags names a version; weak ones never do (strong comparison)."""
+    tags = [tag.strip() for tag in header.split(",")]
+    return tags == ["*"] or etag(version) in tags
+
+
+async def record(connection: AsyncConnection, kind: str, todo: dict[str, Any]) -> None:
+    """Add an event to the change feed and, on PostgreSQL, wake the other replicas at commit.
+
+    The lock is held until the commit, so that ids become visible in the order in which they were
+    given out; a resuming reader could otherwise pass one by. NOTIFY itself takes such a lock at
+    commit, so the price is small.
+    """
+    if connection.dialect.name != "sqlite":
+        await connection.execute(_NOTIFY)
+    await connection.execute(
+        insert(events).values(
+            kind=kind,
+            todo_id=todo["id"],
+            payload=to_json(todo).decode(),
+            created_at=datetime.now(UTC),
+        )
+    )
+
+
+async def purge(connection: AsyncConnection, *, keys: timedelta, feed: timedelta) -> None:
+    """Forget Idempotency-Keys and events that are older than the given ages.
+
+    The newest event stays, so that a client which resumes can be told whether it missed any.
+    """
+    now = datetime.now(UTC)
+    await connection.execute(
+        delete(idempotency_keys).where(idempotency_keys.c.created_at < now - keys)
+    )
+    newest = select(func.max(events.c.id)).scalar_subquery()
+    await connection.execute(
+        delete(events).where(events.c.created_at < now - feed, events.c.id < newest)
+    )
+
+
+async def events_after(connection: AsyncConnection, event_id: int, limit: int) -> Sequence[Any]:
+    """Events with larger ids, oldest first."""
+    query = (
+        select(events.c.id, events.c.kind, events.c.payload)
+        .where(events.c.id > event_id)
+        .order_by(events.c.id)
+        .limit(limit)
+    )
+    return (await connection.execute(query)).all()
+
+
+async def event_range(connection: AsyncConnection) -> tuple[int, int]:
+    """The smallest and the largest id in the feed; (0, 0) when it is empty."""
+    query = select(func.min(events.c.id), func.max(events.c.id))
+    first, last = (await connection.execute(query)).one()
+    return first or 0, last or 0
+
+
+def draft_of(row: Any) -> TodoDraft:
+    """What a row says, as the draft that would have made it."""
+    return TodoDraft.model_construct(
+        title=row.title,
+        description=row.description,
+        state=State(row.state),
+        priority=list(Priority)[row.priority],
+        due=row.due,
+        tags=row.tags,
+    )
+
+
+def _values(draft: TodoDraft) -> dict[str, Any]:
+    return {
+        "title": draft.title,
+        "description": draft.description,
+        "state": draft.state.value,
+        "priority": PRIORITY_RANKS[draft.priority],
+        "due": draft.due,
+        "tags": draft.tags,
+    }
+
+
+async def _replay(
+    connection: AsyncConnection, principal: str, key: str, fingerprint: str
+) -> Replay:
+    query = select(idempotency_keys).where(
+        idempotency_keys.c.principal == principal, idempotency_keys.c.key == key
+    )
+    first = (await connection.execute(query)).one()
+    if first.fingerprint != fingerprint:
+        raise Problem(
+            422, "idempotency-key-reused", "Idempotency-Key: it came before with another body"
+        )
+    return Replay(first.todo_id, first.response.encode())
