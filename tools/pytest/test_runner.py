@@ -1,0 +1,108 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+TWO = "def test_one():\n    pass\n\ndef test_two():\n    pass\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    (tmp_path / "tmp").mkdir()
+    return tmp_path
+
+
+def run(folder: Path, text: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_it.py").write_text(text)
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TEST_", "XML_", "TESTBRIDGE_"))
+    }
+    # Compiling pytest anew for each run would take most of the time.
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder.parent / "pyc")}
+    environment = inherited | compiled | {"TEST_TMPDIR": str(folder / "tmp")} | variables
+    runner = Path(__file__).with_name("runner.py")
+    return subprocess.run(
+        [sys.executable, runner, "test_it.py"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_passing_tests_exit_zero(folder: Path) -> None:
+    assert run(folder, TWO).returncode == 0
+
+
+def test_a_failing_test_exits_one(folder: Path) -> None:
+    assert run(folder, "def test_it():\n    assert 1 == 2\n").returncode == 1
+
+
+def test_a_file_without_tests_is_an_error(folder: Path) -> None:
+    done = run(folder, "VALUE = 1\n")
+    assert done.returncode == 5
+    assert "no test ran" in done.stderr
+
+
+def test_tests_that_are_all_skipped_are_an_error(folder: Path) -> None:
+    skipped = "import pytest\n\n@pytest.mark.skip\ndef test_it():\n    pass\n"
+    assert run(folder, skipped).returncode == 5
+
+
+def test_an_expected_failure_counts_as_a_test_that_ran(folder: Path) -> None:
+    expected = "import pytest\n\n@pytest.mark.xfail\ndef test_it():\n    assert False\n"
+    assert run(folder, expected).returncode == 0
+
+
+def test_the_filter_selects_by_name(folder: Path) -> None:
+    done = run(folder, TWO, TESTBRIDGE_TEST_ONLY="test_two")
+    assert "1 passed, 1 deselected" in done.stdout
+
+
+def test_a_filter_that_matches_nothing_is_an_error(folder: Path) -> None:
+    assert run(folder, TWO, TESTBRIDGE_TEST_ONLY="test_three").returncode == 5
+
+
+def test_the_report_names_every_test(folder: Path) -> None:
+    report = folder / "report.xml"
+    run(folder, TWO, XML_OUTPUT_FILE=str(report))
+    cases = ElementTree.parse(report).iter("testcase")
+    assert [case.get("name") for case in cases] == ["test_one", "test_two"]
+
+
+def test_shards_run_each_test_once(folder: Path) -> None:
+    outputs = [
+        run(folder, TWO, TEST_TOTAL_SHARDS="2", TEST_SHARD_INDEX=index).stdout for index in "01"
+    ]
+    assert all("1 passed, 1 deselected" in output for output in outputs)
+
+
+def test_a_shard_without_tests_passes_and_says_that_it_knows_shards(folder: Path) -> None:
+    status = folder / "status"
+    done = run(
+        folder,
+        TWO,
+        TEST_TOTAL_SHARDS="3",
+        TEST_SHARD_INDEX="2",
+        TEST_SHARD_STATUS_FILE=str(status),
+    )
+    assert done.returncode == 0
+    assert status.exists()
+
+
+def test_nothing_is_left_beside_the_tests(folder: Path) -> None:
+    run(folder, "def test_it(tmp_path):\n    (tmp_path / 'a').touch()\n")
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["pyproject.toml", "test_it.py", "tmp"]
+
+
+def test_temporary_folders_are_below_the_one_that_bazel_gives(folder: Path) -> None:
+    shown = "def test_it(tmp_path):\n    print(tmp_path)\n    assert False\n"
+    assert f"{folder}/tmp/pytest/test_it0" in run(folder, shown).stdout
