@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def statuses(events: Iterable[str]) -> dict[str, str]:
@@ -23,7 +24,7 @@ def statuses(events: Iterable[str]) -> dict[str, str]:
 
 def main() -> int:
     """Prints what did not pass, then `N passed, N failed`; 1 where a test failed or none ran."""
-    with open(sys.argv[1], encoding="utf-8") as events:
+    with Path(sys.argv[1]).open(encoding="utf-8") as events:
         found = statuses(events)
     failed = {label: status for label, status in found.items() if status != "PASSED"}
     for label, status in sorted(failed.items()):

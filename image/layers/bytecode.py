@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import posixpath
 import struct
+import sys
 import warnings
 from collections.abc import Iterable
 
@@ -34,10 +35,8 @@ def compiled(path: str, source: bytes) -> bytes:
 def cached(path: str) -> str:
     """The path of the .pyc for a source's path (PEP 3147)."""
     folder, name = posixpath.split(path)
-    stem = name.removesuffix(".py")
-    return (
-        f"{folder}/__pycache__/{stem}.{importlib.util.cache_from_source('x.py').split('.')[-2]}.pyc"
-    )
+    tag = sys.implementation.cache_tag
+    return f"{folder}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
 
 
 def add(tree: Tree, prefixes: Iterable[str]) -> None:

@@ -7,11 +7,10 @@ import struct
 import tarfile
 import zlib
 from collections import deque
-
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from image.layers.tree import Directory, Entry, File, Tree
 
@@ -101,7 +100,9 @@ def write(tree: Tree, file: Path) -> tuple[Descriptor, list[dict[str, str | int]
         ThreadPoolExecutor(os.process_cpu_count() or 1) as pool,
     ):
         stream = _Gzip(out, pool)
-        with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        # The stream mode of tarfile only ever writes, but is typed for whole files.
+        output = cast("IO[bytes]", stream)
+        with tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             for path, entry in tree.sorted():
                 contents.append(_add(archive, path, entry))
         descriptor = stream.close()

@@ -82,7 +82,7 @@ class Tree:
                 yield path, entry
 
     def sorted(self) -> list[tuple[str, Entry]]:
-        """Every entry, parents included, sorted by path; raises `LayerError` for a file as parent."""
+        """Every entry and its parents, sorted; raises `LayerError` where a parent is a file."""
         complete: dict[str, Entry] = dict(self._entries)
         for path, entry in self._entries.items():
             for parent in _parents(path):

@@ -4,6 +4,8 @@ import random
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from image.layers import tarball
 from image.layers.tree import Directory, File, Symlink, Tree
 
@@ -87,9 +89,7 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
     broken = tree()
     broken.add("etc/gone", File(tmp_path / "missing", False, "a"))
 
-    try:
+    with pytest.raises(FileNotFoundError):
         tarball.write(broken, tmp_path / "l.tar.gz")
-    except FileNotFoundError:
-        pass
 
     assert not (tmp_path / "l.tar.gz").exists()

@@ -1,5 +1,6 @@
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ EXCLUSIONS = """
 """
 
 
+Write = Callable[..., int]
+
+
 @pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     def run(*arguments: str) -> int:
         file = tmp_path / "arguments"
         outputs = [f"--{name}={tmp_path / name}" for name in ("layer", "descriptor", "contents")]
@@ -35,7 +39,9 @@ def names(tmp_path: Path) -> list[str]:
         return [member.name for member in archive if not member.isdir()]
 
 
-def test_a_package_comes_with_its_status_and_without_what_is_excluded(write, tmp_path) -> None:
+def test_a_package_comes_with_its_status_and_without_what_is_excluded(
+    write: Write, tmp_path: Path
+) -> None:
     data = tar(
         (member("./usr/share/doc/hello/copyright"), b"mine"),
         (member("./usr/share/doc/hello/README"), b"read"),
@@ -55,14 +61,13 @@ def test_a_package_comes_with_its_status_and_without_what_is_excluded(write, tmp
     ]
 
 
-def test_joined_files_make_one_in_order(write, tmp_path) -> None:
+def test_joined_files_make_one_in_order(write: Write, tmp_path: Path) -> None:
     for name in "ba":
         (tmp_path / name).write_text(f"{name}\n\n")
 
-    files = [
-        word for name in "ba" for word in ("--file", f"/share/{name}.crt", f"{tmp_path}/{name}")
-    ]
-    assert write(*files, "--join", "/etc/bundle", "/share/*.crt") == 0
+    first = ("--file", "/share/b.crt", f"{tmp_path}/b")
+    second = ("--file", "/share/a.crt", f"{tmp_path}/a")
+    assert write(*first, *second, "--join", "/etc/bundle", "/share/*.crt") == 0
 
     assert names(tmp_path) == ["etc/bundle"]
     with tarfile.open(tmp_path / "layer") as archive:
@@ -71,13 +76,13 @@ def test_joined_files_make_one_in_order(write, tmp_path) -> None:
         assert stream.read() == b"a\nb\n"
 
 
-def test_joining_nothing_is_an_error(write, capsys) -> None:
+def test_joining_nothing_is_an_error(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert write("--join", "/etc/bundle", "/share/*.crt") == 1
 
     assert "no file matches /share/*.crt" in capsys.readouterr().err
 
 
-def test_links_folders_and_sources_are_made(write, tmp_path) -> None:
+def test_links_folders_and_sources_are_made(write: Write, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("x = 1\n")
 
     code = write(
@@ -102,5 +107,5 @@ def test_an_exclusion_without_a_reason_is_an_error(tmp_path: Path) -> None:
 def test_an_exclusion_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text("exclude: []\n")
 
-    with pytest.raises(LayerError, match="x.toml: not TOML"):
+    with pytest.raises(LayerError, match=r"x\.toml: not TOML"):
         Exclusions([tmp_path / "x.toml"])

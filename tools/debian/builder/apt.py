@@ -38,9 +38,9 @@ def _output(command: list[str]) -> str:
 
 
 def releases(listing: str) -> list[tuple[str, str]]:
-    """Base URI and suite of each archive in what `apt-get update --print-uris` prints.
+    r"""Base URI and suite of each archive in what `apt-get update --print-uris` prints.
 
-    >>> releases("'http://mirror/debian/dists/trixie/InRelease' mirror_debian 0 \\n")
+    >>> releases("'http://mirror/debian/dists/trixie/InRelease' mirror_debian 0 \n")
     [('http://mirror/debian', 'trixie')]
     """
     return re.findall(r"^'(\S+?)/+dists/(\S+)/InRelease'", listing, re.MULTILINE)

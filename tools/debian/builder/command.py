@@ -1,7 +1,8 @@
 """The Bazel command line: what the person typed, and what Debian mode puts before it."""
 
+import hashlib
+import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.debian.builder import recipe, root, sandbox, truststore
+from tools.debian.builder import sandbox, truststore
 from tools.debian.builder.error import BuilderError
 
 WORKSPACE = Path(__file__).resolve().parents[3]
@@ -17,12 +18,12 @@ RECIPE = WORKSPACE / "tools/debian/recipe.toml"
 
 # Startup options whose value may stand in the next argument (`bazel help startup_options`).
 _STARTUP_WITH_VALUE = frozenset(
-    f"--{name}"
-    for name in (
-        "bazelrc connect_timeout_secs digest_function failure_detail_out host_jvm_args "
-        "install_base invocation_policy io_nice_level local_startup_timeout_secs macos_qos_class "
-        "max_idle_secs output_base output_user_root server_javabase server_jvm_out"
-    ).split()
+    {
+        *("--bazelrc", "--connect_timeout_secs", "--digest_function", "--failure_detail_out"),
+        *("--host_jvm_args", "--install_base", "--invocation_policy", "--io_nice_level"),
+        *("--local_startup_timeout_secs", "--macos_qos_class", "--max_idle_secs"),
+        *("--output_base", "--output_user_root", "--server_javabase", "--server_jvm_out"),
+    }
 )
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SI_KERNEL = 0x80
@@ -32,9 +33,7 @@ def main(arguments: list[str]) -> int:
     """Runs Bazel in the builder root; returns the exit code, 1 for what the builder found wrong."""
     try:
         cache = cache_folder(os.environ)
-        plan = recipe.read(RECIPE)
-        builder = root.ensure(plan, cache / "builder")
-        return _run(arguments, builder, plan.key, cache)
+        return _run(arguments, _builder(cache / "builder"), cache)
     except BuilderError as error:
         print(f"tools/bazel: {error}", file=sys.stderr)
         return 1
@@ -46,7 +45,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     """This project's folder below the person's cache folder (XDG Base Directory, section 3)."""
     base = environment.get("XDG_CACHE_HOME", "")
     if not base.startswith("/"):
-        home = environment.get("HOME") or os.path.expanduser("~")
+        home = environment.get("HOME") or Path.home()
         base = f"{home}/.cache"
     return Path(base, "bazel-debian")
 
@@ -64,11 +63,28 @@ def split(arguments: list[str]) -> tuple[list[str], str | None, list[str]]:
     return arguments[:index], command, arguments[index + 1 :]
 
 
-def _run(arguments: list[str], builder: Path, key: str, cache: Path) -> int:
+def _builder(folder: Path) -> Path:
+    """The builder root, made first where it is missing.
+
+    Its name is a hash of the recipe and of the program that follows it, so that changing either
+    makes a new root.
+    """
+    maker = Path(__file__).with_name("root.py")
+    key = hashlib.sha256(RECIPE.read_bytes() + b"\0" + maker.read_bytes()).hexdigest()[:16]
+    builder = folder / key
+    if not builder.is_dir():
+        # Loading what makes a root would cost every other call a tenth of a second.
+        from tools.debian.builder import recipe, root  # noqa: PLC0415
+
+        root.make(recipe.read(RECIPE), builder)
+    return builder
+
+
+def _run(arguments: list[str], builder: Path, cache: Path) -> int:
     startup, command, rest = split(arguments)
     output = cache / "output"
     output.mkdir(parents=True, exist_ok=True)
-    bazel = ["/usr/bin/bazel", *_startup(key, cache), *startup]
+    bazel = ["/usr/bin/bazel", *_startup(builder.name, cache), *startup]
     if command is None:
         return _in_root(bazel, builder, cache)
     if command != "run" or any(option.startswith("--script_path") for option in rest):
@@ -80,7 +96,8 @@ def _run(arguments: list[str], builder: Path, key: str, cache: Path) -> int:
         if code:
             return code
         text = Path(script.name).read_text()
-    os.execvp("/bin/bash", ["/bin/bash", "-c", text, *_shown(rest)])
+    program = ["/bin/bash", "-c", text, *_shown(rest)]
+    return os.execv(program[0], program)
 
 
 def _shown(rest: list[str]) -> list[str]:
@@ -90,12 +107,15 @@ def _shown(rest: list[str]) -> list[str]:
 
 def _startup(key: str, cache: Path) -> list[str]:
     options = [
+        # The Debian package's own rc file has settings for building other Debian packages.
+        "--nosystem_rc",
+        "--install_base=/usr/share/bazel",
+        "--trust_install_base",
         f"--output_user_root={cache}/output",
-        f"--host_jvm_args=-Xbootclasspath/a:/{root.LABEL}",
+        f"--host_jvm_args=-Xbootclasspath/a:/{sandbox.LABEL}",
         # A server of another builder root must not serve this one: Bazel starts a new server
         # when its startup options change.
         f"--host_jvm_args=-Dbuilder.root={key}",
-        f"--bazelrc={WORKSPACE}/.bazelrc",
         f"--bazelrc={WORKSPACE}/tools/debian/bazelrc",
     ]
     if store := truststore.ensure(cache):
@@ -108,7 +128,7 @@ def _startup(key: str, cache: Path) -> list[str]:
 
 def _in_root(command: list[str], builder: Path, cache: Path) -> int:
     """Runs a command in the builder root and returns its exit code; signals go to the command."""
-    home = Path(os.environ.get("HOME") or os.path.expanduser("~"))
+    home = Path(os.environ.get("HOME") or Path.home())
     folders = [folder for folder in (home, WORKSPACE, cache) if folder.is_dir()]
     reading, writing = os.pipe()
     wrapped = ["bwrap", *sandbox.arguments(builder, folders), "--info-fd", str(writing)]
@@ -152,9 +172,8 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
 
 
 def _child(info: str) -> int | None:
-    """The process id in what bwrap writes to its info descriptor."""
-    words = shlex.split(info.replace(",", " ").replace("{", " ").replace("}", " "))
-    for name, value in zip(words, words[1:], strict=False):
-        if name == "child-pid:" and value.isdigit():
-            return int(value)
-    return None
+    """The process id in what bwrap writes to its info descriptor; None where it wrote none."""
+    try:
+        return int(json.loads(info)["child-pid"])
+    except (ValueError, KeyError):
+        return None

@@ -1,6 +1,5 @@
 """The recipe of the builder root, and the hash that names a root made from it."""
 
-import hashlib
 import re
 import tomllib
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ _SNAPSHOT = re.compile(r"\d{8}T\d{6}Z")
 class Recipe:
     """What goes into the builder root.
 
-    `free_space` is in MB (10**6 bytes); `exclude` are dpkg path globs; `key` is a hash of the
-    recipe's text and of the program that follows it, so that changing either makes a new root.
+    `free_space` is in MB (10**6 bytes); `exclude` are dpkg path globs.
     """
 
     suite: str
@@ -25,7 +23,6 @@ class Recipe:
     packages: tuple[str, ...]
     exclude: tuple[str, ...]
     free_space: int
-    key: str
 
 
 def read(file: Path) -> Recipe:
@@ -40,7 +37,6 @@ def read(file: Path) -> Recipe:
             packages=packages,
             exclude=tuple(data.get("exclude", {})),
             free_space=int(data["free_space"]),
-            key=_key(text),
         )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BuilderError(f"{file}: not TOML: {error}") from None
@@ -54,8 +50,3 @@ def read(file: Path) -> Recipe:
         if not _PACKAGE.fullmatch(package):
             raise BuilderError(f"{file}: {package!r} is not the name of a Debian package")
     return recipe
-
-
-def _key(text: bytes) -> str:
-    maker = Path(__file__).with_name("root.py").read_bytes()
-    return hashlib.sha256(text + b"\0" + maker).hexdigest()[:16]

@@ -16,53 +16,34 @@ from pathlib import Path
 from tools.debian.builder import apt
 from tools.debian.builder.error import BuilderError
 from tools.debian.builder.recipe import Recipe
+from tools.debian.builder.sandbox import LABEL, OVERLAID_FILES, OVERLAID_FOLDERS
 
-# Files of the host that the sandbox lays over the root's; a mount needs something to lie on.
-OVERLAID_FILES = (
-    "etc/group",
-    "etc/hostname",
-    "etc/hosts",
-    "etc/netrc",
-    "etc/passwd",
-    "etc/pip.conf",
-    "etc/resolv.conf",
-    "etc/ssl/certs/ca-certificates.crt",
-)
-OVERLAID_FOLDERS = ("etc/apt", "etc/docker", "etc/containers", "etc/pip", "etc/xdg")
-
-# Where Bazel finds the version that the Debian build leaves out of its jar.
-LABEL = Path("usr/share/bazel-label")
 LABEL_TEXT = "build.label=7.7.1\n"
-
 VERSIONS = Path("builder-root.versions")
 _LOG_LINES = 30
 
 
-def ensure(recipe: Recipe, cache: Path) -> Path:
-    """The root for a recipe, made first if it is not there.
+def make(recipe: Recipe, root: Path) -> None:
+    """Makes the root of a recipe, unless somebody else does so meanwhile: then waits for them.
 
-    A second caller waits for the first. Raises `BuilderError` when the root cannot be made; then
-    nothing is left that a later call would take for a root.
+    Raises `BuilderError` when the root cannot be made; then nothing is left that a later call
+    would take for a root.
     """
-    root = cache / recipe.key
-    if root.is_dir():
-        return root
     tools()
-    cache.mkdir(parents=True, exist_ok=True)
-    with _lock(cache / f"{recipe.key}.lock"):
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(Path(f"{root}.lock")):
         if root.is_dir():
-            return root
-        for stale in cache.glob(f"{recipe.key}.partial*"):
+            return
+        for stale in root.parent.glob(f"{root.name}.partial*"):
             _remove(stale)
-        _check_space(recipe, cache)
-        partial = cache / f"{recipe.key}.partial"
+        _check_space(recipe, root.parent)
+        partial = Path(f"{root}.partial")
         try:
             _make(recipe, partial)
             partial.rename(root)
         except BaseException:
             _remove(partial)
             raise
-    return root
 
 
 def tools() -> None:
@@ -82,7 +63,7 @@ def tools() -> None:
     _say(f"installing {', '.join(missing)} with apt")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update", "-qq"], shlex.split(line)):
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode:
             raise BuilderError(
                 f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}"
@@ -112,7 +93,7 @@ def _check_space(recipe: Recipe, cache: Path) -> None:
 def _make(recipe: Recipe, partial: Path) -> None:
     sources = _sources(recipe)
     started = time.monotonic()
-    _say(f"making the builder root from Debian {recipe.suite} (once; about 0.4 GB to download)")
+    _say(f"making the builder root from Debian {recipe.suite} (once; about 0.7 GB to download)")
     with tempfile.TemporaryDirectory(prefix="builder-root-") as scratch:
         settings = Path(scratch) / "apt.conf"
         settings.write_text(apt.transport())
@@ -197,7 +178,8 @@ def _mmdebstrap(recipe: Recipe, base: str, settings: Path, partial: Path, log: P
     if not root:
         partial.mkdir()
         unpacked = subprocess.run(
-            ["tar", "-x", "--no-same-owner", "--exclude=./dev/*", "-C", partial, "-f", target]
+            ["tar", "-x", "--no-same-owner", "--exclude=./dev/*", "-C", partial, "-f", target],
+            check=False,
         )
         target.unlink()
         return unpacked.returncode == 0
@@ -215,9 +197,9 @@ def _follow(process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def progress(log: str) -> str:
-    """One line on how far a log of mmdebstrap and apt has come.
+    r"""One line on how far a log of mmdebstrap and apt has come.
 
-    >>> progress("Need to get 9 MB of archives.\\nGet:1 a\\nGet:2 b\\n")
+    >>> progress("Need to get 9 MB of archives.\nGet:1 a\nGet:2 b\n")
     'downloading 9 MB: 2 packages so far'
     """
     sizes: list[str] = re.findall(r"^Need to get ([\d.,]+ [kMG]?B)", log, re.MULTILINE)
@@ -228,7 +210,7 @@ def progress(log: str) -> str:
     fetched = len(re.findall(r"^Get:\d+ ", last, re.MULTILINE))
     if not sizes:
         return "reading the package lists"
-    if configured:
+    if configured and unpacked >= fetched:
         return f"configuring: {configured} of {max(unpacked, configured)} packages"
     if unpacked:
         return f"unpacking: {unpacked} of {max(fetched, unpacked)} packages"
@@ -236,6 +218,8 @@ def progress(log: str) -> str:
 
 
 def _finish(partial: Path, recipe: Recipe, name: str) -> None:
+    # The Debian package's settings for building other Debian packages; see _startup.
+    (partial / "etc/bazel/bazelrc").unlink(missing_ok=True)
     label = partial / LABEL
     label.mkdir(parents=True)
     (label / "build-data.properties").write_text(LABEL_TEXT)

@@ -4,7 +4,21 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.debian.builder.root import OVERLAID_FILES, OVERLAID_FOLDERS
+# Files of the host that the sandbox lays over the root's; a mount needs something to lie on.
+OVERLAID_FILES = (
+    "etc/group",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/netrc",
+    "etc/passwd",
+    "etc/pip.conf",
+    "etc/resolv.conf",
+    "etc/ssl/certs/ca-certificates.crt",
+)
+OVERLAID_FOLDERS = ("etc/apt", "etc/docker", "etc/containers", "etc/pip", "etc/xdg")
+
+# Where Bazel finds the version that the Debian build leaves out of its jar.
+LABEL = Path("usr/share/bazel-label")
 
 # These come from the builder root or the kernel; every other folder of / is the person's.
 _SYSTEM = frozenset(
@@ -24,7 +38,7 @@ def arguments(root: Path, folders: Sequence[Path]) -> list[str]:
         args += ["--ro-bind", f"{root}/{name}", f"/{name}"]
     for name in _LINKS:
         if (root / name).is_symlink():
-            args += ["--symlink", os.readlink(root / name), f"/{name}"]
+            args += ["--symlink", str((root / name).readlink()), f"/{name}"]
     # The kernel's own folders stay the host's: Bazel's linux-sandbox mounts /proc anew only
     # where it can see all of it, and runc writes below /sys/fs/cgroup.
     args += ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc", "--bind", "/sys", "/sys"]
@@ -33,7 +47,7 @@ def arguments(root: Path, folders: Sequence[Path]) -> list[str]:
         if entry.name in _SYSTEM:
             continue
         if entry.is_symlink():
-            args += ["--symlink", os.readlink(entry), str(entry)]
+            args += ["--symlink", str(entry.readlink()), str(entry)]
         elif entry.is_dir():
             args += ["--bind", str(entry), str(entry)]
     for name in (*OVERLAID_FILES, *OVERLAID_FOLDERS):
@@ -45,4 +59,4 @@ def arguments(root: Path, folders: Sequence[Path]) -> list[str]:
         args += ["--bind", str(folder), str(folder)]
     if os.geteuid() == 0:
         args += ["--cap-add", "ALL"]
-    return [*args, "--chdir", os.getcwd()]
+    return [*args, "--chdir", str(Path.cwd())]

@@ -4,9 +4,9 @@ Java reads no PEM bundles, so a certificate authority that a site adds would be 
 downloader alone. The format is JKS version 2, as `java.security.KeyStore` of the JDK reads it.
 """
 
+import binascii
 import hashlib
 import os
-import ssl
 import struct
 from pathlib import Path
 
@@ -26,10 +26,7 @@ def bundle() -> Path | None:
 
 def encode(pem: str) -> bytes:
     """The certificates of a PEM bundle as a JKS trust store."""
-    certificates = [
-        ssl.PEM_cert_to_DER_cert(_BEGIN + part.split(_END)[0] + _END)
-        for part in pem.split(_BEGIN)[1:]
-    ]
+    certificates = [binascii.a2b_base64(part.split(_END)[0]) for part in pem.split(_BEGIN)[1:]]
     store = struct.pack(">III", 0xFEEDFEED, 2, len(certificates))
     for number, certificate in enumerate(certificates):
         store += struct.pack(">I", 2) + _utf(f"ca{number}") + struct.pack(">Q", 0)
