@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     service = app.state.service = Service(settings)
-    problems.install(app)
+    problems.install(app, [*api.router.routes, *operations.router.routes])
     app.include_router(api.router)
     app.include_router(operations.router)
     if settings.docs_enabled:

@@ -108,12 +108,11 @@ class Gate:
                 receive = self._limited(receive)
             await self._app(scope, receive, marked)
         except Exception:
+            # Starlette raises again what it has answered with a 500.
             request_id = mark.request_id.decode()
             logger.exception("unhandled error", extra={"request_id": request_id})
-            if status:
+            if status != HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
-            problem = Problem(500, "internal", "an unexpected error; it has been logged")
-            await respond(problem)(scope, receive, marked)
         finally:
             self._in_flight.dec()
             self._note(scope, mark, status or CLIENT_GONE, time.perf_counter() - began)

@@ -1,6 +1,7 @@
 """Problem details for HTTP APIs (RFC 9457): the one place where errors become responses."""
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:todo-backend:problem:"
@@ -139,13 +141,31 @@ def is_outage(error: DBAPIError) -> bool:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the application and of the framework with a problem document."""
+def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> str:
+    """Every method the path has; Starlette names those of the first route only."""
+    methods: set[str] = set()
+    for route in routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(methods))
 
-    async def on_http(_: Request, error: Exception) -> Response:
+
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Answer every error of the application and of the framework with a problem document.
+
+    Args:
+        app: the application.
+        routes: all there are, for the Allow of a 405.
+    """
+
+    async def on_http(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             raise error
-        return respond(from_http_exception(error))
+        problem = from_http_exception(error)
+        if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            problem.headers = {"Allow": _allowed_methods(request, routes)}
+        return respond(problem)
 
     async def on_validation(_: Request, error: Exception) -> Response:
         if not isinstance(error, RequestValidationError):
@@ -157,7 +177,13 @@ def install(app: FastAPI) -> None:
         logger.warning("%s: %s", problem.slug, type(error).__name__)
         return respond(problem)
 
+    async def on_defect(_: Request, __: Exception) -> Response:
+        return respond(Problem(500, "internal", "an unexpected error; it has been logged"))
+
+    app.add_exception_handler(Exception, on_defect)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
     for kind in (PoolTimeoutError, DBAPIError, DatabaseDown):
         app.add_exception_handler(kind, on_database)
+
+

@@ -19,7 +19,6 @@ class LimitedHttp(HttpToolsProtocol):
     _header_bytes = 0
     _in_header = True
     _header_timer: asyncio.TimerHandle | None = None
-    _written_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -30,14 +29,14 @@ class LimitedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_header:
-            self._header_bytes += len(data)
         super().data_received(data)
         if not self._in_header:
             self._header_bytes = 0
-        elif self._header_bytes > self.settings.header_max_bytes:
+            return
+        self._header_bytes += len(data)
+        if self._header_bytes > self.settings.header_max_bytes:
             self._refuse(431, "header-too-large", "the request line and header are too large")
-        elif self._header_bytes and self._header_timer is None:
+        elif self._header_timer is None:
             self._await_header()
 
     def on_message_begin(self) -> None:

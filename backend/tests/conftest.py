@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 from fastapi import FastAPI
 
@@ -16,6 +17,10 @@ from backend.database import Database
 from backend.migrate import migrate
 from backend.settings import Settings
 from backend.tests import postgres
+
+# The same examples on every run, and nothing written beside the sources.
+hypothesis.settings.register_profile("repository", database=None, derandomize=True)
+hypothesis.settings.load_profile("repository")
 
 BASE_URL = "http://test"
 

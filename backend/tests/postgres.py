@@ -72,7 +72,8 @@ class Postgres:
                     self._bin / "postgres", "-D", self._data, "-h", "127.0.0.1",
                     "-p", str(self.port), "-k", "", *options,
                 ],
-                stdout=log, stderr=log, preexec_fn=self._as_user, start_new_session=True,
+                stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=self._as_user,  # noqa: PLW1509  (it only makes system calls)
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:

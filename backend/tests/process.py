@@ -1,0 +1,131 @@
+"""The service as a process of its own, as it runs in the image."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+START_SECONDS = 30
+
+
+def python_command() -> list[str]:
+    """How to start another Python like this one.
+
+    An interpreter that was started through its own dynamic loader cannot be started through
+    `sys.executable`: then this process' own command line says how.
+    """
+    if not Path("/proc/self/exe").resolve().name.startswith("ld-linux"):
+        return [sys.executable]
+    words = Path("/proc/self/cmdline").read_bytes().decode().split("\0")
+    command: list[str] = []
+    for word in words:
+        command.append(word)
+        if re.fullmatch(r"python3(\.\d+)?", Path(word).name) and command[-2] != "--argv0":
+            return command
+    raise AssertionError(f"no interpreter in {words}")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Variables for a child: nothing of the test's own but where modules are."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in {"PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "TMPDIR"}
+    }
+    # A release of the tests' plugins may break; the service must not see them.
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        **variables,
+    }
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the service to its end."""
+    return subprocess.run(
+        [*python_command(), "-m", "backend", *arguments],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Running:
+    """A served service; ended at the end of the block, if it has not ended by then."""
+
+    def __init__(self, **variables: str) -> None:
+        self._log = Path(tempfile.mkstemp(suffix=".log", dir=os.environ.get("TEST_TMPDIR"))[1])
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*python_command(), "-m", "backend"],
+                env=environment(
+                    **{"HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json", **variables}
+                ),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self.port = self._wait_for_port()
+            self.url = f"http://127.0.0.1:{self.port}"
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    @property
+    def text(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log's lines, each of which has to be an object."""
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait_ready(self, path: str = "/health/ready") -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(self.url + path, timeout=5).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"not ready:\n{self.text}")
+
+    def _wait_for_port(self) -> int:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            match = re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.text)
+            if match:
+                return int(match[1])
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.01)
+        raise AssertionError(f"the service did not start:\n{self.text}")
