@@ -8,7 +8,6 @@ that the finished manifest reaches are in the layout.
 import argparse
 import hashlib
 import json
-import os
 import re
 import shutil
 import sys
@@ -145,8 +144,11 @@ class Layout:
     def take(self, name: str, source: Path) -> None:
         """Adds the file that has this digest, by its content: links would tie it to its source."""
         target = self.blob(name)
-        if not target.exists():
-            shutil.copyfile(source, target)
+        if target.exists():
+            return
+        if not source.is_file():
+            raise LayoutError(f"{source} is missing; the layout is not complete")
+        shutil.copyfile(source, target)
 
     def finish(self, version: str, index: str) -> None:
         """Writes the two files that make the folder a layout."""
@@ -220,9 +222,7 @@ def build_index(output: Layout, images: Iterable[Layout]) -> str:
         manifest = image.image()
         config_name = manifest["config"]["digest"]
         config = image.read(config_name)
-        platform = {
-            key: config[key] for key in _PLATFORM_KEYS if config.get(key) is not None
-        }
+        platform = {key: config[key] for key in _PLATFORM_KEYS if config.get(key) is not None}
         manifests.append(descriptor | {"platform": platform})
         names = [descriptor["digest"], config_name]
         for name in names + [layer["digest"] for layer in manifest["layers"]]:
@@ -320,7 +320,8 @@ def _set(names: str) -> dict[str, Document]:
 
 
 def _pairs(lines: str) -> dict[str, str]:
-    return {key: value for key, _, value in (line.partition("=") for line in lines.split("\n") if line)}
+    pairs = (line.partition("=") for line in lines.split("\n") if line)
+    return {key: value for key, _, value in pairs}
 
 
 def _merge(target: Document, changes: Document) -> None:
@@ -361,7 +362,7 @@ def _layer(archive: str, descriptor: str, label: str) -> Layer:
         raise LayoutError(
             f"{label}: expected compression gzip, zstd or none, got {layer.compression!r}"
         )
-    found = os.stat(archive).st_size
+    found = layer.path.stat().st_size
     if found != layer.size:
         raise LayoutError(
             f"{label}: its descriptor says {layer.size} bytes, the archive {archive} has {found}"

@@ -126,7 +126,7 @@ def _write_archive(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     tags = Path(options.repo_tags).read_text().split()
     content = members(Path(options.image), options.format, tags)
-    with open(options.output, "wb") as stream:
+    with Path(options.output).open("wb") as stream:
         write(stream, content)
     return 0
 
