@@ -185,5 +185,3 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     app.add_exception_handler(RequestValidationError, on_validation)
     for kind in (PoolTimeoutError, DBAPIError, DatabaseDown):
         app.add_exception_handler(kind, on_database)
-
-
