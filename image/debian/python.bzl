@@ -6,6 +6,9 @@ _LOADERS = {
 }
 _CPUS = {"amd64": "x86_64", "arm64": "aarch64"}
 
+# What Java calls the CPUs.
+_HOSTS = {"amd64": ["amd64", "x86_64"], "arm64": ["aarch64"]}
+
 # The program's own loader makes it independent of the host's C library. As argv[0] goes in what
 # was called, so that children started by sys.executable, and virtual environments, come through
 # here too.
@@ -71,6 +74,15 @@ toolchain(
 )
 """
 
+def _compile(ctx, version):
+    """Compiles the standard library, which makes the interpreter start several times faster."""
+    if ctx.os.arch not in _HOSTS[ctx.attr.architecture]:
+        return
+    command = ["usr/bin/python3", "-I", "-m", "compileall", "-q", "-j1", "--invalidation-mode=unchecked-hash"]
+    result = ctx.execute(command + ["-s", str(ctx.path("")), "usr/lib/python" + version])
+    if result.return_code:
+        fail("compiling the standard library failed:\n" + result.stdout + result.stderr)
+
 def _debian_python_impl(ctx):
     for deb in ctx.attr.debs:
         ctx.extract(deb, "deb")
@@ -85,6 +97,7 @@ def _debian_python_impl(ctx):
         "usr/bin/python3",
         _WRAPPER.format(loader = loader, libraries = loader.rpartition("/")[0], version = version),
     )
+    _compile(ctx, version)
     major, _, minor = version.partition(".")
     ctx.file("BUILD.bazel", _BUILD.format(version = version, major = major, minor = minor))
 

@@ -9,7 +9,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - the host's Python, not the proje
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from tools.debian.builder.command import main  # noqa: E402
+from tools.debian.builder.command import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

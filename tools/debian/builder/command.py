@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,7 +132,7 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
     home = Path(os.environ.get("HOME") or Path.home())
     folders = [folder for folder in (home, WORKSPACE, cache) if folder.is_dir()]
     reading, writing = os.pipe()
-    wrapped = ["bwrap", *sandbox.arguments(builder, folders), "--info-fd", str(writing)]
+    wrapped = [_bubblewrap(), *sandbox.arguments(builder, folders), "--info-fd", str(writing)]
     environment = dict(os.environ)
     environment["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
     for name in ("PYTHONSAFEPATH", "PYTHONDONTWRITEBYTECODE", "BAZEL_REAL"):
@@ -169,6 +170,17 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
             "on AppArmor machines kernel.apparmor_restrict_unprivileged_userns=0."
         )
     return code
+
+
+def _bubblewrap() -> str:
+    """Where bubblewrap is; it may have been removed since the builder root was made."""
+    found = shutil.which("bwrap")
+    if found is None:
+        from tools.debian.builder import root  # noqa: PLC0415 - see _builder
+
+        root.tools()
+        found = shutil.which("bwrap")
+    return found or "bwrap"
 
 
 def _child(info: str) -> int | None:

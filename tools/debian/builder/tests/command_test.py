@@ -1,0 +1,128 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.debian.builder import command
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["build", "//a"], ([], "build", ["//a"])),
+        (["--batch", "run", "//a", "--", "-x"], (["--batch"], "run", ["//a", "--", "-x"])),
+        (["--output_base", "/x", "info"], (["--output_base", "/x"], "info", [])),
+        (["--output_base=/x", "info"], (["--output_base=/x"], "info", [])),
+        (["--version"], (["--version"], None, [])),
+        ([], ([], None, [])),
+    ],
+)
+def test_the_command_stands_after_the_startup_options(
+    typed: list[str], expected: tuple[list[str], str | None, list[str]]
+) -> None:
+    assert command.split(typed) == expected
+
+
+def test_the_cache_follows_xdg() -> None:
+    assert command.cache_folder({"XDG_CACHE_HOME": "/c", "HOME": "/h"}) == Path("/c/bazel-debian")
+    assert command.cache_folder({"HOME": "/h"}) == Path("/h/.cache/bazel-debian")
+
+
+def test_a_relative_xdg_folder_is_ignored_as_the_specification_wants() -> None:
+    found = command.cache_folder({"XDG_CACHE_HOME": "c", "HOME": "/h"})
+
+    assert found == Path("/h/.cache/bazel-debian")
+
+
+# Stands for bwrap: tells its child's process id as bwrap does, waits, returns its exit code.
+BWRAP = """#!{python}
+import json, os, subprocess, sys
+words = sys.argv[1:]
+info = int(words[words.index("--info-fd") + 1])
+child = subprocess.Popen(words[words.index("/usr/bin/env"):])
+os.write(info, json.dumps({{"child-pid": child.pid}}).encode())
+os.close(info)
+sys.exit(child.wait())
+"""
+IN_ROOT = """
+import sys
+from pathlib import Path
+from tools.debian.builder.command import _in_root
+sys.exit(_in_root(sys.argv[2:], Path(sys.argv[1]), Path(sys.argv[1])))
+"""
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    program = tmp_path / "bin/bwrap"
+    program.parent.mkdir()
+    program.write_text(BWRAP.format(python=sys.executable))
+    program.chmod(0o755)
+    return os.environ | {
+        "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
+        "PYTHONPATH": ":".join(sys.path),
+    }
+
+
+@pytest.fixture
+def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*words: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", IN_ROOT, str(tmp_path), *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def test_the_exit_code_is_that_of_the_command(start: Start) -> None:
+    process = start("/bin/sh", "-c", "exit 37")
+
+    assert process.wait(30) == 37
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_reaches_the_command(start: Start, number: signal.Signals) -> None:
+    name = number.name.removeprefix("SIG")
+    script = f"trap 'echo got {name}; exit 5' {name}; echo ready; while :; do sleep 0.05; done"
+    process = start("/bin/sh", "-c", script)
+    assert said(process) == "ready\n"
+
+    process.send_signal(number)
+
+    assert said(process) == f"got {name}\n"
+    assert process.wait(30) == 5
+
+
+def test_a_signal_that_nobody_handles_ends_the_command(start: Start) -> None:
+    process = start("/bin/sh", "-c", "echo ready; exec sleep 60")
+    assert said(process) == "ready\n"
+    started = time.monotonic()
+
+    process.terminate()
+
+    assert process.wait(30) != 0
+    assert time.monotonic() - started < 30

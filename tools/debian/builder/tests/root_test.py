@@ -1,0 +1,149 @@
+import fcntl
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tools.debian.builder import root
+from tools.debian.builder.error import BuilderError
+from tools.debian.builder.recipe import Recipe
+
+# Stands for mmdebstrap: its last arguments are suite, target and source.
+MMDEBSTRAP = """#!/bin/sh
+for target; do case "$target" in *.partial) break;; esac; done
+mkdir -p "$target/usr/bin" "$target/etc/bazel" "$target/etc/ssl/certs" "$target/var/lib/dpkg"
+touch "$target/etc/bazel/bazelrc" "$target/var/lib/dpkg/status"
+echo "$@" > "$target/arguments"
+{end}
+"""
+
+
+@pytest.fixture(autouse=True)
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("bwrap", "newuidmap"):
+        program(folder / name, "#!/bin/sh\n")
+    program(folder / "mmdebstrap", MMDEBSTRAP.format(end=""))
+    program(folder / "dpkg-query", "#!/bin/sh\nprintf 'bazel-bootstrap\\t7.7.1\\n'\n")
+    program(folder / "apt-config", "#!/bin/sh\n")
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    monkeypatch.setenv("DEBIAN_MIRRORS", "file:/mirror")
+    # What an ordinary user's mmdebstrap writes is a tar; the tests stand for root's.
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return folder
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return Recipe("forky", "20261030T080801Z", ("git",), ("/usr/share/man/*",), 1)
+
+
+def program(file: Path, text: str) -> None:
+    file.write_text(text)
+    file.chmod(0o755)
+
+
+def test_a_root_records_the_versions_that_went_in(tmp_path: Path, recipe: Recipe) -> None:
+    root.make(recipe, tmp_path / "cache/key")
+
+    text = (tmp_path / "cache/key/builder-root.versions").read_text()
+    assert "bazel-bootstrap\t7.7.1" in text
+    assert text.startswith("# Debian forky, from this machine's Debian mirror")
+
+
+def test_the_packages_and_the_mirror_reach_mmdebstrap(tmp_path: Path, recipe: Recipe) -> None:
+    root.make(recipe, tmp_path / "cache/key")
+
+    words = (tmp_path / "cache/key/arguments").read_text()
+    assert "--include=git" in words
+    assert "deb file:/mirror forky main" in words
+    assert "path-exclude=/usr/share/man/*" in words
+
+
+def test_nothing_is_left_where_mmdebstrap_fails(
+    tmp_path: Path, recipe: Recipe, tools: Path
+) -> None:
+    program(tools / "mmdebstrap", MMDEBSTRAP.format(end="echo no space left >&2; exit 1"))
+
+    with pytest.raises(BuilderError, match="no space left"):
+        root.make(recipe, tmp_path / "cache/key")
+
+    assert not (tmp_path / "cache/key").exists()
+    assert not (tmp_path / "cache/key.partial").exists()
+
+
+def test_what_an_interrupted_run_left_is_not_trusted(tmp_path: Path, recipe: Recipe) -> None:
+    stale = tmp_path / "cache/key.partial/usr/stale"
+    stale.mkdir(parents=True)
+
+    root.make(recipe, tmp_path / "cache/key")
+
+    assert not (tmp_path / "cache/key/usr/stale").exists()
+
+
+def test_a_second_caller_waits_for_the_first(
+    tmp_path: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "cache/key"
+    place.parent.mkdir()
+    with Path(f"{place}.lock").open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        second = threading.Thread(target=root.make, args=(recipe, place))
+        second.start()
+        time.sleep(0.3)
+        assert second.is_alive()
+        (place / "made by the first").mkdir(parents=True)
+    second.join(30)
+
+    assert (place / "made by the first").is_dir()
+    assert "waiting for it" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_noticed_before_the_download(tmp_path: Path) -> None:
+    huge = Recipe("forky", "20261030T080801Z", ("git",), (), 10**12)
+
+    with pytest.raises(BuilderError, match="MB free, 1000000000000 MB needed"):
+        root.make(huge, tmp_path / "cache/key")
+
+
+def test_no_mirror_is_said_with_how_to_name_one(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing listens on the discard port.
+    monkeypatch.setenv("DEBIAN_MIRRORS", "http://127.0.0.1:9/debian")
+
+    with pytest.raises(BuilderError, match=r"127.0.0.1:9/debian/dists/forky[\s\S]*DEBIAN_MIRRORS"):
+        root.make(recipe, tmp_path / "cache/key")
+
+
+def test_an_ordinary_user_is_told_the_line_for_root(
+    tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tools / "mmdebstrap").unlink()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tools))
+
+    with pytest.raises(BuilderError, match="apt-get install --no-install-recommends -y mmdebstrap"):
+        root.tools()
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ("", "reading the package lists"),
+        ("Need to get 7 MB of archives\nGet:1 a\nGet:2 b\n", "downloading 7 MB: 2 packages so far"),
+        (
+            "Need to get 7 MB of a\nGet:1 a\nGet:2 b\nUnpacking a\n",
+            "unpacking: 1 of 2 packages",
+        ),
+        (
+            "Need to get 7 MB of a\nGet:1 a\nUnpacking a\nSetting up a\n",
+            "configuring: 1 of 1 packages",
+        ),
+    ],
+)
+def test_progress_says_how_far_it_is(log: str, expected: str) -> None:
+    assert root.progress(log) == expected
