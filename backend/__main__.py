@@ -38,7 +38,7 @@ def main() -> int:
         return 0
     if arguments.command == "migrate":
         return _migrate(settings)
-    from backend.server import serve  # noqa: PLC0415
+    from backend.supervisor import serve  # noqa: PLC0415
 
     serve(settings)
     return 0

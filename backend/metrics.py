@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from backend import __version__
+from backend.supervisor import MULTIPROCESS_FOLDER
 
 if TYPE_CHECKING:
     from backend.database import Database
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 BREAKER_STATES = ("closed", "open", "half_open")
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -1,25 +1,20 @@
 import contextlib
 import logging
 import os
-import signal
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from types import FrameType
 
 import uvicorn
 
-from backend import logs
 from backend.app import create_app
-from backend.metrics import MULTIPROCESS_FOLDER
 from backend.protocols import http_protocol, websocket_protocol
 from backend.service import Service
 from backend.settings import Settings
+from backend.supervisor import BACKLOG
 
 CLOSE_SOCKETS_SECONDS = 1.0
-RESPAWN_SECONDS = 1.0
-BACKLOG = 2048
 
 logger = logging.getLogger(__name__)
 
@@ -66,32 +61,8 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was begun and return."""
-    logs.configure(settings)
-    listener = _listen(settings)
-    host, port = listener.getsockname()[:2]
-    logger.info("listening on http://%s:%d", host, port)
-    if settings.workers == 1:
-        _run(settings, listener)
-    else:
-        _supervise(settings, listener)
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        raise SystemExit(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
-    listener.listen(BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
-def _run(settings: Settings, listener: socket.socket) -> None:
+def run(settings: Settings, listener: socket.socket) -> None:
+    """Serve on a listening socket until SIGTERM or SIGINT, then finish what was begun."""
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -115,46 +86,3 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=round(settings.grace_seconds),
     )
     Server(config, app.state.service).run(sockets=[listener])
-
-
-def _supervise(settings: Settings, listener: socket.socket) -> None:
-    """Run several processes on one socket; replace one that dies; pass signals on."""
-    children: dict[int, float] = {}
-    ending = False
-
-    def pass_on(sig: int, _: FrameType | None) -> None:
-        nonlocal ending
-        ending = True
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, sig)
-
-    def spawn() -> None:
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
-                _run(settings, listener)
-                code = 0
-            finally:
-                os._exit(code)
-        children[pid] = time.monotonic()
-
-    with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
-        os.environ[MULTIPROCESS_FOLDER] = folder
-        signal.signal(signal.SIGTERM, pass_on)
-        signal.signal(signal.SIGINT, pass_on)
-        for _ in range(settings.workers):
-            spawn()
-        while children:
-            pid, status = os.wait()
-            born = children.pop(pid)
-            if ending:
-                continue
-            code = os.waitstatus_to_exitcode(status)
-            logger.error("worker %d ended with %d; starting another", pid, code)
-            if time.monotonic() - born < RESPAWN_SECONDS:
-                time.sleep(RESPAWN_SECONDS)
-            spawn()

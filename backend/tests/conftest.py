@@ -86,21 +86,21 @@ def settings_for(database_url: str, **options: Any) -> Settings:
 
 
 @pytest.fixture
-async def postgres_url(postgres_server: postgres.Postgres) -> AsyncIterator[str]:
+def postgres_url(postgres_server: postgres.Postgres) -> Iterator[str]:
     """A fresh database with the newest schema."""
     name = f"test_{uuid.uuid4().hex}"
-    await _execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE migrated")
+    asyncio.run(_execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE migrated"))
     yield f"{postgres_server.url.removesuffix('postgres')}{name}"
-    await _execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    asyncio.run(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
-async def empty_postgres_url(postgres_server: postgres.Postgres) -> AsyncIterator[str]:
+def empty_postgres_url(postgres_server: postgres.Postgres) -> Iterator[str]:
     """A fresh database without a schema."""
     name = f"test_{uuid.uuid4().hex}"
-    await _execute(postgres_server, f"CREATE DATABASE {name}")
+    asyncio.run(_execute(postgres_server, f"CREATE DATABASE {name}"))
     yield f"{postgres_server.url.removesuffix('postgres')}{name}"
-    await _execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    asyncio.run(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture

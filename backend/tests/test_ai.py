@@ -20,7 +20,7 @@ from backend.tests.ai_stub import (
     sends,
 )
 from backend.tests.conftest import open_app
-from backend.tests.test_operations import samples
+from backend.tests.samples import samples
 
 PATH = "/api/v1/todos"
 DRAFT = {"title": "x", "description": "", "priority": "low", "due": None, "tags": ["a"]}

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from backend import health, logs
 from backend.tests.conftest import open_app, settings_for
+from backend.tests.samples import samples
 
 PATH = "/api/v1/todos"
 
@@ -117,11 +118,6 @@ async def test_readiness_is_true_while_the_whole_pool_is_in_use(database_url: st
         assert (todos.status_code, todos.json()["type"].split(":")[-1]) == (503, "database-busy")
         assert todos.headers["Retry-After"] == "1"
         assert (await client.get(PATH)).status_code == 200
-
-
-def samples(exposition: str) -> dict[str, float]:
-    lines = [line for line in exposition.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
 async def test_metrics_count_requests_by_route_template(client: httpx.AsyncClient) -> None:

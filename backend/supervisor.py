@@ -1,0 +1,101 @@
+"""The process that opens the port and, with several workers, starts and replaces them.
+
+It imports nothing heavy: the application is imported by the processes that serve, after the
+variable is set that prometheus-client looks for when it is imported.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+from backend import logs
+from backend.settings import Settings
+
+BACKLOG = 2048
+RESPAWN_SECONDS = 1.0
+MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+logger = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was begun and return."""
+    logs.configure(settings)
+    listener = listen(settings)
+    host, port = listener.getsockname()[:2]
+    logger.info("listening on http://%s:%d", host, port)
+    if settings.workers == 1:
+        _serve(settings, listener)
+    else:
+        _supervise(settings, listener)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Open the port; a SystemExit says in one line why that is not possible."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        raise SystemExit(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    from backend.server import run  # noqa: PLC0415
+
+    run(settings, listener)
+
+
+def _supervise(settings: Settings, listener: socket.socket) -> None:
+    """Run several processes on one socket; replace one that dies; pass signals on."""
+    children: dict[int, float] = {}
+    ending = False
+
+    def pass_on(sig: int, _: FrameType | None) -> None:
+        nonlocal ending
+        ending = True
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sig)
+
+    def spawn() -> None:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                _serve(settings, listener)
+                code = 0
+            finally:
+                os._exit(code)
+        children[pid] = time.monotonic()
+
+    with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
+        os.environ[MULTIPROCESS_FOLDER] = folder
+        signal.signal(signal.SIGTERM, pass_on)
+        signal.signal(signal.SIGINT, pass_on)
+        for _ in range(settings.workers):
+            spawn()
+        while children:
+            pid, status = os.wait()
+            born = children.pop(pid)
+            for path in Path(folder).glob(f"gauge_live*_{pid}.db"):
+                path.unlink()
+            if ending:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            logger.error("worker %d ended with %d; starting another", pid, code)
+            if time.monotonic() - born < RESPAWN_SECONDS:
+                time.sleep(RESPAWN_SECONDS)
+            spawn()

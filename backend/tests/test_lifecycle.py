@@ -1,0 +1,193 @@
+import asyncio
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from backend.tests.process import Running, run
+
+PATH = "/api/v1/todos"
+
+
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'todos.db'}"
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_service_with_0(tmp_path: Path, sig: signal.Signals) -> None:
+    with Running(DATABASE_URL=url(tmp_path)) as server:
+        server.wait_ready()
+        server.process.send_signal(sig)
+        assert server.process.wait(5) == 0
+
+
+def test_a_signal_before_the_service_is_ready_ends_it_too(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=url(tmp_path)) as server:
+        server.terminate()
+        assert server.process.wait(10) in {0, -signal.SIGTERM}
+
+
+def test_while_draining_the_service_is_unready_but_serves(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=url(tmp_path), DRAIN_SECONDS="1.5") as server:
+        server.wait_ready()
+        began = time.monotonic()
+        server.terminate()
+        time.sleep(0.2)
+        ready = httpx.get(f"{server.url}/health/ready")
+        todos = httpx.get(server.url + PATH)
+        assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+        assert (todos.status_code, todos.headers["Connection"]) == (200, "close")
+        assert server.process.wait(10) == 0
+        assert 1.4 < time.monotonic() - began < 5
+
+
+def test_a_second_signal_ends_the_process_at_once(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=url(tmp_path), DRAIN_SECONDS="60") as server:
+        server.wait_ready()
+        server.terminate()
+        time.sleep(0.3)
+        server.terminate()
+        assert server.process.wait(2) == 128 + signal.SIGTERM
+
+
+def slow_request(server: Running) -> socket.socket:
+    """A request in flight: its body is still to come."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    connection.sendall(
+        b"POST /api/v1/todos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 13\r\n\r\n{"title"'
+    )
+    return connection
+
+
+def test_a_request_in_flight_is_finished(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=url(tmp_path)) as server:
+        server.wait_ready()
+        with slow_request(server) as connection:
+            time.sleep(0.2)
+            server.terminate()
+            time.sleep(0.5)
+            connection.sendall(b':"x"}')
+            assert connection.recv(100).startswith(b"HTTP/1.1 201 ")
+        assert server.process.wait(5) == 0
+
+
+def test_a_request_that_outlasts_the_grace_does_not_hold_the_exit_up(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=url(tmp_path), GRACE_SECONDS="1") as server:
+        server.wait_ready()
+        with slow_request(server):
+            time.sleep(0.2)
+            server.terminate()
+            assert server.process.wait(5) == 0
+
+
+async def test_sigterm_under_load_fails_no_request(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=url(tmp_path), DRAIN_SECONDS="1") as server:
+        server.wait_ready()
+        statuses: list[int] = []
+        errors: list[Exception] = []
+        in_rotation = True
+
+        async def client(number: int) -> None:
+            # As a load balancer does: until it sees the replica unready, and no kept-alive
+            # connection is used again after `Connection: close`.
+            async with httpx.AsyncClient(base_url=server.url, timeout=10) as http:
+                while in_rotation:
+                    try:
+                        if number % 2:
+                            response = await http.post(PATH, json={"title": "x"})
+                        else:
+                            response = await http.get(PATH)
+                    except httpx.HTTPError as error:
+                        errors.append(error)
+                        return
+                    statuses.append(response.status_code)
+
+        async def load_balancer() -> None:
+            nonlocal in_rotation
+            async with httpx.AsyncClient(base_url=server.url) as http:
+                while (await http.get("/health/ready")).status_code == 200:
+                    await asyncio.sleep(0.05)
+            in_rotation = False
+
+        work = [asyncio.create_task(client(number)) for number in range(8)]
+        watch = asyncio.create_task(load_balancer())
+        await asyncio.sleep(1)
+        before = len(statuses)
+        server.terminate()
+        await asyncio.gather(*work, watch)
+        assert await asyncio.to_thread(server.process.wait, 10) == 0
+    assert errors == []
+    assert set(statuses) == {200, 201}
+    assert len(statuses) > before > 20
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run(HOST="127.0.0.1", PORT=port, DATABASE_URL=url(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"cannot listen on 127.0.0.1:{port}: [Errno 98] Address already in use"
+    ]
+
+
+def test_idle_memory_stays_within_its_budget(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=url(tmp_path)) as server:
+        server.wait_ready()
+        for _ in range(50):
+            httpx.get(server.url + PATH)
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+    resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    assert int(resident.split()[1]) < 110_000
+
+
+def test_the_server_imports_nothing_that_no_request_needs() -> None:
+    import subprocess
+
+    from backend.tests.process import environment, python_command
+
+    script = (
+        "import sys, backend.server; "
+        "print(*sorted(m for m in sys.modules if m.split('.')[0] in "
+        "{'httpx', 'alembic', 'mako', 'websockets', 'asyncpg', 'aiosqlite', 'fastapi_swagger'}))"
+    )
+    done = subprocess.run(
+        [*python_command(), "-c", script],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
+
+
+@pytest.mark.postgresql
+def test_several_workers_share_the_port_and_the_metrics(postgres_url: str) -> None:
+    with Running(DATABASE_URL=postgres_url, WORKERS="2") as server:
+        server.wait_ready()
+        for _ in range(40):
+            assert httpx.get(server.url + PATH).status_code == 200
+        counted = httpx.get(f"{server.url}/metrics").text
+        line = f'http_requests_total{{method="GET",route="{PATH}",status="200"}} 40.0'
+        assert line in counted
+        workers = children(server.process.pid)
+        assert len(workers) == 2
+        os.kill(workers[0], signal.SIGKILL)
+        deadline = time.monotonic() + 15
+        while len(children(server.process.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        server.wait_ready()
+        server.terminate()
+        assert server.process.wait(15) == 0
+
+
+def children(pid: int) -> list[int]:
+    names = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(name) for name in names]

@@ -1,0 +1,383 @@
+import asyncio
+import json
+import socket
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from backend.security import new_key
+from backend.tests.process import Running
+from backend.tests.samples import samples
+
+PATH = "/api/v1/todos"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    path: Path = tmp_path_factory.mktemp("sockets") / "todos.db"
+    with Running(
+        DATABASE_URL=f"sqlite:///{path}",
+        WS_PING_INTERVAL="0.3",
+        WS_PING_TIMEOUT="0.3",
+        WS_MAX_MESSAGE_BYTES="100",
+        WS_REPLAY_LIMIT="5",
+        CORS_ORIGINS="https://app.example.org",
+    ) as running:
+        running.wait_ready()
+        yield running
+
+
+class Follower:
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.hello: dict[str, Any] = {}
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            message: dict[str, Any] = json.loads(await self.connection.recv())
+            return message
+
+    async def closed(self) -> int:
+        """The close code, once the server has closed."""
+        async with asyncio.timeout(10):
+            with pytest.raises(ConnectionClosed) as caught:
+                while True:
+                    await self.connection.recv()
+        assert caught.value.rcvd is not None
+        return int(caught.value.rcvd.code)
+
+
+@asynccontextmanager
+async def follow(server: Running, query: str = "", **options: Any) -> AsyncIterator[Follower]:
+    url = f"ws://127.0.0.1:{server.port}/ws/todos{query}"
+    options.setdefault("proxy", None)
+    async with connect(url, **options) as connection:
+        follower = Follower(connection)
+        follower.hello = await follower.next()
+        yield follower
+
+
+async def create(server: Running, title: str = "x") -> dict[str, Any]:
+    async with httpx.AsyncClient() as client:
+        response = await client.post(server.url + PATH, json={"title": title})
+    todo: dict[str, Any] = response.json()
+    return todo
+
+
+async def refusal(server: Running, **options: Any) -> httpx.Response | Any:
+    with pytest.raises(InvalidStatus) as caught:
+        async with follow(server, **options):
+            pass
+    return caught.value.response
+
+
+async def test_changes_arrive_in_order(server: Running) -> None:
+    async with follow(server) as follower, httpx.AsyncClient(base_url=server.url) as client:
+        todo = (await client.post(PATH, json={"title": "x"})).json()
+        path = f"{PATH}/{todo['id']}"
+        changed = (await client.patch(path, json={"state": "done"})).json()
+        await client.delete(path)
+        messages = [await follower.next() for _ in range(3)]
+    assert [one["kind"] for one in messages] == ["created", "updated", "deleted"]
+    assert messages[0]["todo"] == todo
+    assert messages[1]["todo"] == changed
+    assert messages[2]["todo"] == {"id": todo["id"], "version": 2}
+    ids = [one["id"] for one in messages]
+    assert ids == sorted(ids)
+    assert ids[0] > follower.hello["last_event_id"]
+
+
+async def test_what_was_rolled_back_or_replayed_is_not_told(server: Running) -> None:
+    async with follow(server) as follower, httpx.AsyncClient(base_url=server.url) as client:
+        headers = {"Idempotency-Key": str(time.time_ns())}
+        for _ in range(2):
+            await client.post(PATH, json={"title": "x"}, headers=headers)
+        await client.post(PATH, json={"title": "y"}, headers=headers)
+        await client.post(PATH, json={"title": "last"})
+        titles = [(await follower.next())["todo"]["title"] for _ in range(2)]
+    assert titles == ["x", "last"]
+
+
+async def test_a_client_resumes_where_it_left(server: Running) -> None:
+    async with follow(server) as follower:
+        await create(server, "seen")
+        seen = (await follower.next())["id"]
+    await create(server, "missed 1")
+    await create(server, "missed 2")
+    async with follow(server, f"?last_event_id={seen}") as follower:
+        await create(server, "live")
+        titles = [(await follower.next())["todo"]["title"] for _ in range(3)]
+    assert titles == ["missed 1", "missed 2", "live"]
+    assert follower.hello == {"kind": "hello", "last_event_id": seen}
+
+
+async def test_a_client_that_missed_too_much_is_told_to_start_over(server: Running) -> None:
+    for _ in range(7):
+        last = await create(server)
+    async with follow(server, "?last_event_id=0") as follower:
+        reset = await follower.next()
+        await create(server, "live")
+        live = await follower.next()
+    assert reset["kind"] == "reset"
+    assert live["id"] == reset["last_event_id"] + 1
+    assert last["version"] == 1
+
+
+async def test_a_last_event_id_from_the_future_starts_over(server: Running) -> None:
+    async with follow(server, "?last_event_id=999999999") as follower:
+        assert (await follower.next())["kind"] == "reset"
+
+
+@pytest.mark.parametrize(
+    "query", ["?last_event_id=x", "?last_event_id=-1", "?last_event_id=" + "9" * 19]
+)
+async def test_a_last_event_id_that_is_no_number_is_a_422(server: Running, query: str) -> None:
+    assert (await refusal(server, query=query)).status_code == 422
+
+
+async def test_a_foreign_origin_is_a_403_problem(server: Running) -> None:
+    response = await refusal(server, origin="https://evil.example.org")
+    assert response.status_code == 403
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("origin", ["https://app.example.org", "http://127.0.0.1:{port}"])
+async def test_named_origins_and_our_own_are_welcome(server: Running, origin: str) -> None:
+    async with follow(server, origin=origin.format(port=server.port)) as follower:
+        assert follower.hello["kind"] == "hello"
+
+
+async def test_a_key_comes_as_header_or_subprotocol(tmp_path: Path) -> None:
+    key, entry = new_key("web")
+    with Running(
+        DATABASE_URL=f"sqlite:///{tmp_path}/x.db", AUTH_REQUIRED="true", API_KEYS=entry
+    ) as server:
+        server.wait_ready()
+        assert (await refusal(server)).status_code == 401
+        headers = {"Authorization": f"Bearer {key}"}
+        async with follow(server, additional_headers=headers) as follower:
+            assert follower.connection.subprotocol is None
+        async with follow(server, subprotocols=["todo.v1", f"bearer.{key}"]) as follower:
+            assert follower.connection.subprotocol == "todo.v1"
+        wrong = await refusal(server, subprotocols=["todo.v1", "bearer.wrong"])
+        assert wrong.status_code == 401
+        assert key not in server.text
+
+
+async def test_a_client_that_answers_no_ping_is_dropped(server: Running) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        b"GET /ws/todos HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    async with asyncio.timeout(5):
+        received = await reader.read(-1)
+    writer.close()
+    assert received.startswith(b"HTTP/1.1 101 ")
+    assert b"\x89\x04" in received  # a ping
+
+
+async def test_a_client_that_answers_pings_stays(server: Running) -> None:
+    async with follow(server) as follower:
+        await asyncio.sleep(1.2)
+        await create(server, "still here")
+        assert (await follower.next())["todo"]["title"] == "still here"
+
+
+async def test_a_message_over_the_limit_closes_the_socket(server: Running) -> None:
+    async with follow(server) as follower:
+        await follower.connection.send("x" * 101)
+        assert await follower.closed() == 1009
+
+
+async def test_a_client_that_talks_too_much_is_closed(server: Running) -> None:
+    async with follow(server) as follower:
+        for _ in range(31):
+            await follower.connection.send("x")
+        assert await follower.closed() == 1008
+
+
+async def test_sockets_are_limited_in_all_and_per_client(tmp_path: Path) -> None:
+    keys = [new_key("a"), new_key("b")]
+    with Running(
+        DATABASE_URL=f"sqlite:///{tmp_path}/x.db",
+        API_KEYS=",".join(entry for _, entry in keys),
+        WS_MAX_CONNECTIONS="3",
+        WS_MAX_CONNECTIONS_PER_CLIENT="2",
+    ) as server:
+        server.wait_ready()
+        a, b = ({"additional_headers": {"Authorization": f"Bearer {key}"}} for key, _ in keys)
+        async with follow(server, "", **a), follow(server, "", **a):
+            assert (await refusal(server, **a)).status_code == 429
+            async with follow(server, "", **b):
+                full = await refusal(server, **b)
+                assert (full.status_code, full.headers["Retry-After"]) == (503, "5")
+        async with asyncio.timeout(5):
+            while server_sockets(server):
+                await asyncio.sleep(0.02)
+        async with follow(server, "", **a):
+            pass
+
+
+def server_sockets(server: Running) -> float:
+    return samples(httpx.get(f"{server.url}/metrics").text)["websocket_connections"]
+
+
+async def test_a_slow_consumer_is_closed_with_1013_and_costs_the_others_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.db"
+    with Running(DATABASE_URL=f"sqlite:///{path}", WS_QUEUE_SIZE="30") as server:
+        server.wait_ready()
+        slow = await stuck_socket(server)
+        async with follow(server) as fast:
+            for _ in range(10):
+                # Large events fill the kernel's buffers, which have to be full before a queue is.
+                record_large_events(path, 20)
+                await create(server)
+                for _ in range(21):
+                    await fast.next()
+                if server_sockets(server) == 1:
+                    break
+            assert server_sockets(server) == 1
+        found = httpx.get(f"{server.url}/metrics").text
+        assert 'websocket_closes_total{code="1013"} 1.0' in found
+        slow.close()
+
+
+def record_large_events(path: Path, count: int) -> None:
+    payload = json.dumps({"title": "x" * 200_000})
+    rows = [("created", uuid4().hex, payload, "2030-01-01 00:00:00")] * count
+    with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO todo_events (kind, todo_id, payload, created_at) VALUES (?, ?, ?, ?)", rows
+        )
+
+
+async def stuck_socket(server: Running) -> socket.socket:
+    """A WebSocket client that never reads."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", server.port))
+    connection.sendall(
+        b"GET /ws/todos HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    return connection
+
+
+async def test_shutdown_closes_sockets_with_1001(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=f"sqlite:///{tmp_path}/x.db") as server:
+        server.wait_ready()
+        async with follow(server) as one, follow(server) as two:
+            server.terminate()
+            assert [await one.closed(), await two.closed()] == [1001, 1001]
+        assert server.process.wait(10) == 0
+
+
+async def test_a_draining_replica_takes_no_new_sockets(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", DRAIN_SECONDS="2") as server:
+        server.wait_ready()
+        server.terminate()
+        await asyncio.sleep(0.3)
+        assert (await refusal(server)).status_code == 503
+
+
+async def test_a_thousand_idle_sockets_are_held_and_served(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=f"sqlite:///{tmp_path}/x.db") as server:
+        server.wait_ready()
+        before = resident(server)
+        followers: list[ClientConnection] = []
+        try:
+            for _ in range(20):
+                url = f"ws://127.0.0.1:{server.port}/ws/todos"
+                options: dict[str, Any] = {"proxy": None, "compression": None, "open_timeout": 30}
+                followers += await asyncio.gather(*(connect(url, **options) for _ in range(50)))
+            for one in followers:
+                await one.recv()
+            began = time.monotonic()
+            await create(server, "to all")
+            async with asyncio.timeout(30):
+                messages = [json.loads(await one.recv()) for one in followers]
+            assert time.monotonic() - began < 10
+            assert {one["todo"]["title"] for one in messages} == {"to all"}
+            assert resident(server) - before < 100_000_000
+        finally:
+            await asyncio.gather(*(one.close() for one in followers))
+
+
+def resident(server: Running) -> int:
+    """Resident memory, in bytes."""
+    for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmRSS")
+
+
+@pytest.mark.postgresql
+async def test_changes_reach_the_sockets_of_every_replica(postgres_url: str) -> None:
+    with Running(DATABASE_URL=postgres_url) as one, Running(DATABASE_URL=postgres_url) as two:
+        one.wait_ready()
+        two.wait_ready()
+        async with follow(one) as at_one, follow(two) as at_two:
+            await create(one, "from one")
+            await create(two, "from two")
+            for follower in (at_one, at_two):
+                titles = [(await follower.next())["todo"]["title"] for _ in range(2)]
+                assert titles == ["from one", "from two"]
+
+
+@pytest.mark.postgresql
+async def test_no_event_is_lost_when_the_listening_connection_is(postgres_url: str) -> None:
+    import asyncpg
+
+    with Running(DATABASE_URL=postgres_url) as server:
+        server.wait_ready()
+        async with follow(server) as follower:
+            await create(server, "before")
+            assert (await follower.next())["todo"]["title"] == "before"
+            admin = await asyncpg.connect(postgres_url)
+            for number in range(3):
+                killed = await admin.fetch(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+                )
+                assert len(killed) == 1, number
+                await create(server, f"while away {number}")
+                message = await follower.next()
+                assert message["todo"]["title"] == f"while away {number}"
+                async with asyncio.timeout(10):
+                    while not await admin.fetchval(
+                        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' "
+                        "AND datname = current_database()"
+                    ):
+                        await asyncio.sleep(0.02)
+            await admin.close()
+
+
+@pytest.mark.postgresql
+async def test_racing_writers_leave_no_gap_in_the_feed(postgres_url: str) -> None:
+    with Running(DATABASE_URL=postgres_url) as one, Running(DATABASE_URL=postgres_url) as two:
+        one.wait_ready()
+        two.wait_ready()
+        async with follow(one) as follower:
+            async with httpx.AsyncClient() as client:
+
+                async def write(number: int) -> None:
+                    server = (one, two)[number % 2]
+                    await client.post(server.url + PATH, json={"title": f"n{number}"})
+
+                await asyncio.gather(*(write(number) for number in range(60)))
+            messages = [await follower.next() for _ in range(60)]
+    assert {message["todo"]["title"] for message in messages} == {f"n{n}" for n in range(60)}
+    ids = [message["id"] for message in messages]
+    assert ids == sorted(ids)
