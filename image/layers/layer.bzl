@@ -30,6 +30,8 @@ def _placed(targets, packages_path, sources_path):
     """
     placed = []
     for file in depset(transitive = [target[DefaultInfo].default_runfiles.files for target in targets]).to_list():
+        if file.extension == "pyc":
+            continue
         _, third_party, path = file.path.partition(_SITE_PACKAGES)
         if third_party:
             if packages_path:
@@ -59,6 +61,8 @@ def _layer_impl(ctx):
     args.add_all(ctx.attr.directories, before_each = "--directory")
     for target, path in ctx.attr.files.items():
         args.add("--file").add(path).add(target[DefaultInfo].files.to_list()[0])
+    for target, path in ctx.attr.executables.items():
+        args.add("--executable").add(path).add(target[DefaultInfo].files.to_list()[0])
     args.add_all(ctx.files.exclude, before_each = "--exclude")
     args.add_all(ctx.attr.compile, before_each = "--compile")
 
@@ -69,7 +73,7 @@ def _layer_impl(ctx):
     ctx.actions.run(
         executable = ctx.executable._writer,
         arguments = [args],
-        inputs = ctx.files.debs + ctx.files.files + ctx.files.exclude + [file for _, file in placed],
+        inputs = ctx.files.debs + ctx.files.files + ctx.files.executables + ctx.files.exclude + [file for _, file in placed],
         outputs = [layer, descriptor, contents],
         mnemonic = "ImageLayer",
         progress_message = "Writing layer %{label}",
@@ -92,6 +96,7 @@ layer = rule(
         "debs": attr.label_list(allow_files = [".deb"], doc = "Debian packages to install"),
         "directories": attr.string_list(doc = "empty folders to make, for mounts"),
         "exclude": attr.label_list(allow_files = [".toml"], doc = "what to leave out, and why: TOML tables `exclude` and `keep` of globs and reasons"),
+        "executables": attr.label_keyed_string_dict(allow_files = True, doc = "like `files`, for programs"),
         "files": attr.label_keyed_string_dict(allow_files = True, doc = "single files, and the paths they get"),
         "join": attr.string_dict(doc = "paths, and globs of the files (in the layer) that are joined there"),
         "packages_path": attr.string(doc = "folder that the wheels of `python` are installed to; they stay out without it"),

@@ -26,6 +26,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--deb", type=Path, action="append", default=[], help="package to install")
     many("--file", ("PATH", "FILE"), "file to put at PATH")
     many("--symlink", ("PATH", "TARGET"), "symbolic link to make")
+    many("--executable", ("PATH", "FILE"), "program to put at PATH")
     parser.add_argument("--directory", action="append", default=[], help="empty folder to make")
     many("--join", ("PATH", "GLOB"), "files to make one of")
     parser.add_argument("--exclude", type=Path, action="append", default=[], help="TOML of globs")
@@ -46,6 +47,8 @@ def build(options: argparse.Namespace) -> Tree:
         tree.add(path, Directory(options.origin))
     for path, source in options.file:
         tree.add(path, File(Path(source), False, options.origin))
+    for path, source in options.executable:
+        tree.add(path, File(Path(source), True, options.origin))
     for path, glob in options.join:
         _join(tree, path, glob)
     for path in tree.paths():

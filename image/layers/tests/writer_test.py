@@ -76,6 +76,17 @@ def test_joined_files_make_one_in_order(write: Write, tmp_path: Path) -> None:
         assert stream.read() == b"a\nb\n"
 
 
+def test_a_program_can_be_run_and_a_file_cannot(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+
+    source = f"{tmp_path}/x"
+    assert write("--executable", "/usr/bin/x", source, "--file", "/etc/x", source) == 0
+
+    with tarfile.open(tmp_path / "layer") as archive:
+        modes = {member.name: member.mode for member in archive if member.isfile()}
+    assert modes == {"usr/bin/x": 0o755, "etc/x": 0o644}
+
+
 def test_joining_nothing_is_an_error(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert write("--join", "/etc/bundle", "/share/*.crt") == 1
 
