@@ -20,6 +20,7 @@ class Shard:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
+        """Keeps every `total`-th test."""
         self.collected = len(items)
         others = [item for number, item in enumerate(items) if number % self.total != self.index]
         items[:] = items[self.index :: self.total]
@@ -33,7 +34,10 @@ class Count:
         self.ran = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.ran += report.when == "call" and not (report.skipped and not hasattr(report, "wasxfail"))
+        """Counts a test whose body was entered; an expected failure's was."""
+        self.ran += report.when == "call" and not (
+            report.skipped and not hasattr(report, "wasxfail")
+        )
 
 
 def options(environment: Mapping[str, str], folder: Path) -> list[str]:

@@ -29,7 +29,8 @@ def unpack(wheel: Path, folder: Path) -> Path:
     they can be run, else 0644.
 
     Raises:
-        WheelError: the file is no wheel, or an entry would land outside of the folder or on another.
+        WheelError: the file is no wheel, or an entry would land outside of the folder, or on
+            another entry.
     """
     metadata: list[Path] = []
     try:

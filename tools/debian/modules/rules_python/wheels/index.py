@@ -13,11 +13,14 @@ from tools.debian.modules.rules_python.wheels.target import Target
 
 # Settings that would change which file is chosen, or make pip want an environment to install to.
 # How to reach an index (hosts, proxies, certificates, credentials, caches) stays the person's.
-_NOT_THE_PERSONS = (
-    "PIP_ABI PIP_BUILD_CONSTRAINT PIP_CONSTRAINT PIP_DEST PIP_DRY_RUN PIP_IMPLEMENTATION PIP_LOG "
-    "PIP_NO_BINARY PIP_NO_CLEAN PIP_ONLY_BINARY PIP_PLATFORM PIP_PRE PIP_PYTHON "
-    "PIP_PYTHON_VERSION PIP_QUIET PIP_REPORT PIP_REQUIREMENT PIP_SRC PIP_VERBOSE"
-).split()
+_NOT_THE_PERSONS = frozenset(
+    f"PIP_{name}"
+    for name in (
+        *("ABI", "BUILD_CONSTRAINT", "CONSTRAINT", "DEST", "DRY_RUN", "IMPLEMENTATION", "LOG"),
+        *("NO_BINARY", "NO_CLEAN", "ONLY_BINARY", "PLATFORM", "PRE", "PYTHON", "PYTHON_VERSION"),
+        *("QUIET", "REPORT", "REQUIREMENT", "SRC", "VERBOSE"),
+    )
+)
 _OURS = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_INPUT": "1",
@@ -97,7 +100,7 @@ def _failure(wanted: Wanted, output: str, listing: Path, folder: Path) -> str:
     if "No module named pip" in output:
         return "pip is missing. On Debian: apt-get install python3-pip"
     if got := _GOT.search(output):
-        return _mismatch(wanted, got[1], _source(wanted, output))
+        return _mismatch(wanted, got[1], _source(output))
     if _UNREACHABLE.search(output):
         return (
             f"{wanted.requirement}: no Python index answers. Tried: {_tried(output)}.\n"
@@ -129,7 +132,7 @@ def _mismatch(wanted: Wanted, actual: str, source: str) -> str:
     )
 
 
-def _source(wanted: Wanted, output: str) -> str:
+def _source(output: str) -> str:
     match = re.search(r"==\S+ from (\S+?)(?:#\S*)? \(from", output)
     return match[1] if match else _tried(output)
 

@@ -40,6 +40,7 @@ class Pin:
         return f"{self.name.replace('_', '-')}{extras}=={self.version}"
 
     def applies(self, target: Target) -> bool:
+        """Whether the marker holds for a target."""
         return self.marker is None or self.marker.evaluate(dict(target.markers()))
 
 

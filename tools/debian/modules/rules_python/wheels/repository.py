@@ -29,9 +29,7 @@ def make(pin: Pin, target: Target, hub: str, folder: Path) -> None:
     (folder / "BUILD.bazel").write_text(build_file(described, frozenset(pin.extras), target, hub))
 
 
-def build_file(
-    described: Metadata, extras: frozenset[str], target: Target, hub: str
-) -> str:
+def build_file(described: Metadata, extras: frozenset[str], target: Target, hub: str) -> str:
     """The text of BUILD.bazel for a package with the extras that the lock asks for."""
     markers = target.markers()
     base = metadata.needs(described, extras, markers)

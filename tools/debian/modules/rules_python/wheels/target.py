@@ -37,6 +37,7 @@ class Target:
 
     @property
     def platform(self) -> str:
+        """The name of the platform, as `of` takes it."""
         return f"linux_{self.cpu}"
 
     def markers(self) -> dict[str, str]:

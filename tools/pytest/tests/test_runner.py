@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -26,7 +26,7 @@ def run(folder: Path, text: str, **variables: str) -> subprocess.CompletedProces
     # Compiling pytest anew for each run would take most of the time.
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder.parent / "pyc")}
     environment = inherited | compiled | {"TEST_TMPDIR": str(folder / "tmp")} | variables
-    runner = Path(__file__).with_name("runner.py")
+    runner = Path("tools/pytest/runner.py").absolute()
     return subprocess.run(
         [sys.executable, runner, "test_it.py"],
         cwd=folder,
@@ -73,7 +73,7 @@ def test_a_filter_that_matches_nothing_is_an_error(folder: Path) -> None:
 def test_the_report_names_every_test(folder: Path) -> None:
     report = folder / "report.xml"
     run(folder, TWO, XML_OUTPUT_FILE=str(report))
-    cases = ElementTree.parse(report).iter("testcase")
+    cases = ET.parse(report).iter("testcase")
     assert [case.get("name") for case in cases] == ["test_one", "test_two"]
 
 
