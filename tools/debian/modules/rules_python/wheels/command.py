@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
-from tools.debian.modules.rules_python.wheels import lock, repository
+from tools.debian.modules.rules_python.wheels import lock, repository, store
 from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.debian.modules.rules_python.wheels.store import Store
 from tools.debian.modules.rules_python.wheels.target import Target
 
 
@@ -25,6 +27,7 @@ def main(arguments: list[str]) -> int:
     fetching.add_argument("--name", required=True)
     fetching.add_argument("--version", required=True)
     fetching.add_argument("--extra", action="append", default=[])
+    fetching.add_argument("--store", type=Path, help="where wheels are kept")
     fetching.add_argument("--sha256", action="append", required=True)
     options = parser.parse_args(arguments)
     try:
@@ -32,7 +35,7 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(_listing(options)))
         else:
             _fetch(options)
-    except WheelError as error:
+    except (WheelError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -60,4 +63,5 @@ def _fetch(options: argparse.Namespace) -> None:
         line=0,
     )
     target = Target.of(options.platform, options.python)
-    repository.make(pin, target, options.hub, Path.cwd())
+    held = Store(options.store or store.default_folder(os.environ), target)
+    repository.make(pin, target, options.hub, held, Path.cwd())

@@ -27,13 +27,14 @@ _OURS = {
     "PIP_REQUIRE_VIRTUALENV": "0",
     "LC_ALL": "C.UTF-8",
 }
+# An answer of 404 only says that this index does not have the package.
 _UNREACHABLE = re.compile(
-    r"(connection broken by|connection error|Failed to establish|Max retries exceeded|"
-    r"Temporary failure in name resolution|SSLError|CERTIFICATE_VERIFY_FAILED|"
-    r"Could not fetch URL|HTTP error \d+|ProxyError|ReadTimeout)"
+    r"connection broken by|connection error|Failed to establish|Max retries exceeded|"
+    r"name resolution|CERTIFICATE_VERIFY_FAILED|Could not fetch URL \S+: (?!404 )|"
+    r"HTTP error (?!404 )\d|There was a problem confirming the ssl certificate"
 )
-_EXPECTED = re.compile(r"^\s*(?:Expected|or) sha256 ([0-9a-f]{64})$", re.MULTILINE)
 _GOT = re.compile(r"^\s*Got\s+([0-9a-f]{64})$", re.MULTILINE)
+_NO_FILE = "No matching distribution found"
 _LINES = 12
 
 
@@ -43,47 +44,53 @@ class Wanted:
 
     requirement: str
     hashes: tuple[str, ...]
-    target: Target
 
 
-def download(wanted: Wanted, folder: Path) -> Path:
-    """Fetches the wheel into a folder that it makes, and returns the wheel's path.
+def sha256(file: Path) -> str:
+    """The hash of a file, in hex."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def download(many: list[Wanted], target: Target, folder: Path) -> list[Path]:
+    """Fetches wheels into a folder in one run of pip, and returns their paths.
 
     Raises:
         WheelError: no index answers, none has a wheel for the target, or its hash is not locked.
     """
-    folder.mkdir(parents=True)
     listing = folder / "requirements.txt"
-    hashes = " ".join(f"--hash=sha256:{value}" for value in wanted.hashes)
-    listing.write_text(f"{_without_extras(wanted.requirement)} {hashes}\n")
-    done = _pip(wanted, listing, folder)
-    if done.returncode:
-        raise WheelError(_failure(wanted, done.stdout, listing, folder))
-    wheels = list(folder.glob("*.whl"))
-    if len(wheels) != 1:
-        raise WheelError(f"{wanted.requirement}: pip left {len(wheels)} wheels; expected one")
-    actual = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
-    if actual not in wanted.hashes:
-        raise WheelError(_mismatch(wanted, actual, wheels[0].name))
-    return wheels[0]
-
-
-def _pip(
-    wanted: Wanted, listing: Path, folder: Path, *options: str
-) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value for name, value in os.environ.items() if name not in _NOT_THE_PERSONS
-    }
+    listing.write_text(
+        "".join(
+            " ".join([wanted.requirement, *(f"--hash=sha256:{value}" for value in wanted.hashes)])
+            + "\n"
+            for wanted in many
+        )
+    )
     command = [
         sys.executable,
         *("-I", "-m", "pip", "download"),
         *("--no-deps", "--require-hashes", "--only-binary=:all:", "--progress-bar=off"),
-        *wanted.target.pip_options(),
+        *target.pip_options(),
         f"--dest={folder}",
         f"--requirement={listing}",
-        *options,
     ]
-    return subprocess.run(
+    if output := _run(command):
+        if _NO_FILE in output and not _UNREACHABLE.search(output):
+            # Only in detail does pip name the files that it passed over, and why.
+            output = _run([*command, "-vv"]) or output
+        raise WheelError(_failure(many[0], target, output))
+    wheels = sorted(folder.glob("*.whl"))
+    if len(wheels) != len(many):
+        raise WheelError(f"pip left {len(wheels)} wheels; expected {len(many)}")
+    return wheels
+
+
+def _run(command: list[str]) -> str:
+    """Runs pip and returns what it wrote if it failed; nothing if it succeeded."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in _NOT_THE_PERSONS
+    }
+    done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -93,32 +100,35 @@ def _pip(
         errors="replace",
         check=False,
     )
+    return (done.stdout or f"exit code {done.returncode}") if done.returncode else ""
 
 
-def _failure(wanted: Wanted, output: str, listing: Path, folder: Path) -> str:
+def _failure(wanted: Wanted, target: Target, output: str) -> str:
     """What to tell the person, from what pip wrote."""
     if "No module named pip" in output:
         return "pip is missing. On Debian: apt-get install python3-pip"
     if got := _GOT.search(output):
         return _mismatch(wanted, got[1], _source(output))
-    if _UNREACHABLE.search(output):
+    silent = dict.fromkeys(
+        line.strip() for line in output.splitlines() if _UNREACHABLE.search(line)
+    )
+    if silent:
+        reasons = "".join(f"\n    {line}" for line in list(silent)[:_LINES])
         return (
-            f"{wanted.requirement}: no Python index answers. Tried: {_tried(output)}.\n"
-            f"{_tail(output)}\n"
+            f"{wanted.requirement}: no Python index that answers has it. "
+            f"Tried: {_tried(output)}.{reasons}\n"
             "Name an index with `pip config set global.index-url URL` or PIP_INDEX_URL, a proxy "
             "with https_proxy, a certificate authority with PIP_CERT."
         )
-    detailed = _pip(wanted, listing, folder, "-vv").stdout
-    if "No matching distribution found" not in detailed:
-        return f"{wanted.requirement}: pip failed:\n{_tail(output)}"
-    found = _files(wanted, detailed)
-    target = wanted.target
-    listed = "".join(f"\n    {name}" for name in found) or " none"
-    return (
-        f"{wanted.requirement}: no wheel for CPython {target.python} on {target.platform}. "
-        f"Files of this version at {_tried(output)}:{listed}\n"
-        "Lock a version that has one: `bazel run //:requirements.update`."
-    )
+    if _NO_FILE in output:
+        listed = "".join(f"\n    {name}" for name in _files(wanted, output)) or " none"
+        return (
+            f"{wanted.requirement}: no wheel for CPython {target.python} on {target.platform}. "
+            f"Files of this version at {_tried(output)}:{listed}\n"
+            "Lock a version that has one: `bazel run //:requirements.update`."
+        )
+    tail = "".join(f"\n    {line}" for line in output.strip().splitlines()[-_LINES:])
+    return f"{wanted.requirement} for {target.platform}: pip failed:{tail}"
 
 
 def _mismatch(wanted: Wanted, actual: str, source: str) -> str:
@@ -145,15 +155,7 @@ def _tried(output: str) -> str:
 
 def _files(wanted: Wanted, output: str) -> list[str]:
     """Names of the version's files among the links that pip weighed."""
-    name, _, version = _without_extras(wanted.requirement).partition("==")
+    name, _, version = wanted.requirement.partition("==")
     spelled = re.sub(r"[-_.]+", "[-_.]+", name)
     pattern = rf"/({spelled}-{re.escape(version)}(?:-[\w.]+)*\.(?:whl|tar\.gz|zip))\b"
     return sorted(set(re.findall(pattern, output, re.IGNORECASE)))
-
-
-def _without_extras(requirement: str) -> str:
-    return re.sub(r"\[.*?\]", "", requirement)
-
-
-def _tail(output: str) -> str:
-    return "\n".join(f"    {line}" for line in output.strip().splitlines()[-_LINES:])

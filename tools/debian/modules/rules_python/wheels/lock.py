@@ -35,9 +35,8 @@ class Pin:
 
     @property
     def requirement(self) -> str:
-        """Name, extras and version, as pip reads them."""
-        extras = f"[{','.join(self.extras)}]" if self.extras else ""
-        return f"{self.name.replace('_', '-')}{extras}=={self.version}"
+        """Name and version, as pip reads them."""
+        return f"{self.name.replace('_', '-')}=={self.version}"
 
     def applies(self, target: Target) -> bool:
         """Whether the marker holds for a target."""

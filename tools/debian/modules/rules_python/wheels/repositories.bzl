@@ -17,6 +17,7 @@ _PROGRAM = [
         "lock.py",
         "metadata.py",
         "repository.py",
+        "store.py",
         "target.py",
     ]
 ]

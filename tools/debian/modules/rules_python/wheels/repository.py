@@ -1,31 +1,30 @@
 """The repository of one wheel: its files, and a BUILD file that says what it depends on."""
 
 import json
-import shutil
 from pathlib import Path
 
-from tools.debian.modules.rules_python.wheels import archive, index, metadata
+from tools.debian.modules.rules_python.wheels import archive, metadata
 from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.debian.modules.rules_python.wheels.index import Wanted
 from tools.debian.modules.rules_python.wheels.lock import Pin
 from tools.debian.modules.rules_python.wheels.metadata import Metadata, Needs
+from tools.debian.modules.rules_python.wheels.store import Store
 from tools.debian.modules.rules_python.wheels.target import Target
 
 
-def make(pin: Pin, target: Target, hub: str, folder: Path) -> None:
-    """Fetches a wheel and lays the repository out in a folder.
+def make(pin: Pin, target: Target, hub: str, store: Store, folder: Path) -> None:
+    """Lays the repository of a wheel out in a folder.
 
     Raises:
         WheelError: the wheel cannot be had, or is not the one that was asked for.
     """
-    scratch = folder / "download"
-    wheel = index.download(index.Wanted(pin.requirement, pin.hashes, target), scratch)
+    wheel = store.wheel(Wanted(pin.requirement, pin.hashes))
     described = metadata.read(archive.unpack(wheel, folder))
     if (described.name, described.version) != (pin.name, pin.version):
         raise WheelError(
             f"{wheel.name}: its METADATA is of {described.name} {described.version}; "
             f"expected {pin.name} {pin.version}"
         )
-    shutil.rmtree(scratch)
     (folder / "BUILD.bazel").write_text(build_file(described, frozenset(pin.extras), target, hub))
 
 

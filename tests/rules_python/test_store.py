@@ -1,0 +1,125 @@
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.rules_python import wheel
+from tools.debian.modules.rules_python.wheels import index, store
+from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.debian.modules.rules_python.wheels.index import Wanted
+from tools.debian.modules.rules_python.wheels.store import Store
+from tools.debian.modules.rules_python.wheels.target import Target
+
+X86, ARM = (Target.of(f"linux_{cpu}", "3.13") for cpu in ("x86_64", "aarch64"))
+
+
+class Index:
+    """Stands in for pip: serves every package but `bad`, and remembers what was asked at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs: list[list[str]] = []
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def wanted(self, name: str) -> Wanted:
+        path = wheel.make(self.folder, f"{name}-1.0-py3-none-any.whl")
+        return Wanted(f"{name}==1.0", (hashlib.sha256(path.read_bytes()).hexdigest(),))
+
+    def download(self, many: list[Wanted], target: Target, folder: Path) -> list[Path]:
+        self.runs.append(sorted(wanted.requirement.split("==")[0] for wanted in many))
+        self.may_go_on.wait(10)
+        names = self.runs[-1]
+        if "bad" in names:
+            raise WheelError("bad")
+        return [wheel.make(folder, f"{name}-1.0-py3-none-any.whl") for name in names]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
+    fake = Index(tmp_path / "index")
+    monkeypatch.setattr(index, "download", fake.download)
+    return fake
+
+
+def test_a_wheel_is_fetched_once(tmp_path: Path, pip: Index) -> None:
+    one = pip.wanted("one")
+    assert Store(tmp_path, X86).wheel(one) == Store(tmp_path, X86).wheel(one)
+    assert pip.runs == [["one"]]
+
+
+def test_each_target_has_its_own(tmp_path: Path, pip: Index) -> None:
+    one = pip.wanted("one")
+    assert Store(tmp_path, X86).wheel(one) != Store(tmp_path, ARM).wheel(one)
+    assert pip.runs == [["one"], ["one"]]
+
+
+def test_a_file_that_was_changed_is_fetched_again(tmp_path: Path, pip: Index) -> None:
+    one = pip.wanted("one")
+    path = Store(tmp_path, X86).wheel(one)
+    path.write_text("changed")
+    assert index.sha256(Store(tmp_path, X86).wheel(one)) == one.hashes[0]
+
+
+def test_those_who_wait_are_served_together(tmp_path: Path, pip: Index) -> None:
+    pip.may_go_on.clear()
+    wanted = [pip.wanted(name) for name in ("one", "two", "three")]
+    fetching = [threading.Thread(target=Store(tmp_path, X86).wheel, args=[one]) for one in wanted]
+    requests = tmp_path / "linux_x86_64-3.13/requests"
+    fetching[0].start()
+    until(lambda: bool(pip.runs))
+    for thread in fetching[1:]:
+        thread.start()
+    until(lambda: len(list(requests.iterdir())) == 2)
+    pip.may_go_on.set()
+    for thread in fetching:
+        thread.join(10)
+    assert pip.runs == [["one"], ["three", "two"]]
+
+
+def test_one_that_cannot_be_had_does_not_stop_the_others(tmp_path: Path, pip: Index) -> None:
+    left = Store(tmp_path, X86)
+    with pytest.raises(WheelError):
+        left.wheel(pip.wanted("bad"))
+    request = tmp_path / "linux_x86_64-3.13/requests/bad"
+    request.write_text('["bad==1.0", []]')
+    assert left.wheel(pip.wanted("one")).name == "one-1.0-py3-none-any.whl"
+    assert pip.runs == [["bad"], ["bad", "one"], ["one"]]
+
+
+def test_requests_of_builds_that_are_gone_are_forgotten(
+    tmp_path: Path, pip: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = tmp_path / "linux_x86_64-3.13/requests"
+    requests.mkdir(parents=True)
+    (requests / "old").write_text('["old==1.0", []]')
+    monkeypatch.setattr(store, "_PATIENCE", -1)
+    Store(tmp_path, X86).wheel(pip.wanted("one"))
+    assert pip.runs == [["one"]]
+    assert not list(requests.iterdir())
+
+
+def test_nothing_half_fetched_is_left(tmp_path: Path, pip: Index) -> None:
+    with pytest.raises(WheelError):
+        Store(tmp_path, X86).wheel(pip.wanted("bad"))
+    assert sorted(path.name for path in (tmp_path / "linux_x86_64-3.13").iterdir()) == [
+        "lock",
+        "requests",
+    ]
+
+
+def test_the_store_is_below_the_persons_cache_folder() -> None:
+    home = store.default_folder({"HOME": "/home/one"})
+    assert home == Path("/home/one/.cache/bazel-debian/wheels")
+    chosen = store.default_folder({"HOME": "/home/one", "XDG_CACHE_HOME": "/cache"})
+    assert chosen == Path("/cache/bazel-debian/wheels")

@@ -1,0 +1,115 @@
+"""Wheels that were fetched before, kept below the person's cache folder.
+
+Bazel asks for many wheels at once, each in its own process, and most of what pip takes for one is
+its own start. So whoever comes first fetches what all those who wait have asked for.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from tools.debian.modules.rules_python.wheels import index
+from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.debian.modules.rules_python.wheels.index import Wanted
+from tools.debian.modules.rules_python.wheels.target import Target
+
+# Seconds after which whoever asked is taken to be gone: its build was interrupted.
+_PATIENCE = 60
+
+
+def default_folder(environment: Mapping[str, str]) -> Path:
+    """The store's place below the person's cache folder (XDG Base Directory, section 3)."""
+    base = Path(environment.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():
+        base = Path(environment.get("HOME") or Path.home(), ".cache")
+    return base / "bazel-debian/wheels"
+
+
+class Store:
+    """Wheels for one target; `folder` is shared by every process and every clone."""
+
+    def __init__(self, folder: Path, target: Target) -> None:
+        self._target = target
+        self._folder = folder / f"{target.platform}-{target.python}"
+        self._requests = self._folder / "requests"
+
+    def wheel(self, wanted: Wanted) -> Path:
+        """A wheel's path; the file's hash is one of those wanted. Fetched where it is not there.
+
+        Raises:
+            WheelError: as `index.download`.
+        """
+        if held := self._held(wanted):
+            return held
+        self._requests.mkdir(parents=True, exist_ok=True)
+        request = self._request(wanted)
+        with self._locked():
+            taken = self._taken()
+            if held := self._held(wanted):
+                return held
+            if request in taken and len(taken) > 1:
+                # Where one of them cannot be had, each fetches its own and says so itself.
+                with contextlib.suppress(WheelError):
+                    self._fetch(list(taken.values()))
+            return self._held(wanted) or self._fetch([wanted])[0]
+
+    def _place(self, wanted: Wanted) -> Path:
+        hashes = hashlib.sha256(" ".join(sorted(wanted.hashes)).encode()).hexdigest()
+        return self._folder / f"{wanted.requirement}-{hashes[:16]}"
+
+    def _held(self, wanted: Wanted) -> Path | None:
+        for wheel in self._place(wanted).glob("*.whl"):
+            if index.sha256(wheel) in wanted.hashes:
+                return wheel
+        return None
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._folder / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _request(self, wanted: Wanted) -> str:
+        name = f"{self._place(wanted).name}.{os.getpid()}"
+        beside = self._folder / f"{name}.new"
+        beside.write_text(json.dumps([wanted.requirement, wanted.hashes]))
+        beside.rename(self._requests / name)
+        return name
+
+    def _taken(self) -> dict[str, Wanted]:
+        """What is asked for, by request; from here on nobody else takes it."""
+        taken: dict[str, Wanted] = {}
+        for request in sorted(self._requests.iterdir()):
+            age = time.time() - request.stat().st_mtime
+            requirement, hashes = json.loads(request.read_text())
+            request.unlink()
+            if age < _PATIENCE:
+                taken[request.name] = Wanted(requirement, tuple(hashes))
+        return taken
+
+    def _fetch(self, many: list[Wanted]) -> list[Path]:
+        """Fetches wheels and puts each in its place."""
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix="download-") as scratch:
+            fetched = {
+                _key(wheel): wheel for wheel in index.download(many, self._target, Path(scratch))
+            }
+            places = []
+            for wanted in many:
+                wheel = fetched[tuple(wanted.requirement.split("=="))]
+                place = self._place(wanted) / wheel.name
+                place.parent.mkdir(exist_ok=True)
+                places.append(wheel.rename(place))
+            return places
+
+
+def _key(wheel: Path) -> tuple[str, ...]:
+    name, version, _, _ = parse_wheel_filename(wheel.name)
+    return canonicalize_name(name), str(version)
