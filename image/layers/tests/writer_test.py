@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +109,42 @@ def test_links_folders_and_sources_are_made(write: Write, tmp_path: Path) -> Non
     assert names(tmp_path) == ["app/__pycache__/m.cpython-313.pyc", "app/m.py", "usr/bin/python3"]
     rows = [json.loads(line) for line in (tmp_path / "contents").read_text().splitlines()]
     assert {row["origin"] for row in rows} == {"//image:app"}
+
+
+MACHINES: list[dict[str, str]] = [
+    {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "0", "HOME": "/root"},
+    {"TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "77", "HOME": "/"},
+]
+
+
+def test_the_machine_changes_no_byte(tmp_path: Path) -> None:
+    layers = []
+    for number, machine in enumerate(MACHINES):
+        folder = tmp_path / f"{'long ' * number}folder"
+        folder.mkdir()
+        for module in range(250):
+            (folder / f"m{module}.py").write_text(f"x = {{'a', 'b', {module}}}\nprint(x)\n")
+        data = tar((member("./usr/bin/hello", 0o755), b"run" * 400_000))
+        package(folder / "hello.deb", data)
+        words = [f"--{name}={folder / name}" for name in ("layer", "descriptor", "contents")]
+        words += [f"--deb={folder}/hello.deb", "--compile=/app"]
+        for module in sorted(range(250), reverse=bool(number)):
+            words += ["--file", f"/app/m{module}.py", f"{folder}/m{module}.py"]
+        (folder / "arguments").write_text("\n".join(words))
+        mask = os.umask(0o077 if number else 0o022)
+        try:
+            subprocess.run(
+                # One core writes what two cores write.
+                ["taskset", "-c", str(min(os.sched_getaffinity(0)))] * number
+                + [sys.executable, "-m", "image.layers.writer", f"@{folder}/arguments"],
+                check=True,
+                env=machine | {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)},
+            )
+        finally:
+            os.umask(mask)
+        layers.append((folder / "layer").read_bytes())
+
+    assert layers[0] == layers[1]
 
 
 def test_an_exclusion_without_a_reason_is_an_error(tmp_path: Path) -> None:
