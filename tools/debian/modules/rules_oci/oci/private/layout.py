@@ -12,9 +12,8 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Document = dict[str, Any]
 
@@ -39,8 +38,7 @@ class LayoutError(Exception):
     """An input that no layout can be made of; the message is for the person who wrote it."""
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One layer's archive and what is known of it.
 
     `size` is in bytes; `compression` is "", "gzip" or "zstd"; `diff_id` is the digest of the
@@ -55,8 +53,7 @@ class Layer:
     compression: str
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What an image says of itself; None leaves what the base says.
 
     The texts are those of the files that `oci_image` takes: `env`, `labels` and `annotations` one
