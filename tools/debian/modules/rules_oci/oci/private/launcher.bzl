@@ -5,7 +5,7 @@
 _LAUNCHER = """\
 #!/bin/sh
 if [ -d "$0.runfiles" ]; then RUNFILES_DIR=$0.runfiles; fi
-export RUNFILES_DIR
+export RUNFILES_DIR="${{RUNFILES_DIR:?which Bazel makes beside this program, is missing}}"
 exec "$RUNFILES_DIR/{program}" "$RUNFILES_DIR" "{settings}" "$@"
 """
 
