@@ -1,0 +1,51 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.container import bundle, kernel
+from tests.container.bundle import SecurityContext
+from tests.container.cgroups import Cgroups
+from tests.container.main import IDENTITY
+from tests.container.namespaces import Identity
+from tests.container.runtime import Runtime, Unpacked
+from tests.structure import layout
+
+
+@pytest.fixture(scope="session")
+def identity() -> Identity:
+    return Identity.loads(os.environ[IDENTITY])
+
+
+@pytest.fixture(scope="session")
+def cgroups(identity: Identity) -> Iterator[Cgroups | None]:
+    """Where limits go; an ordinary user has none, and the tests of limits say so."""
+    if not identity.root:
+        yield None
+        return
+    with Cgroups(identity.process) as groups:
+        yield groups
+
+
+@pytest.fixture(scope="session")
+def runtime(
+    identity: Identity, cgroups: Cgroups | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runtime]:
+    scratch = tmp_path_factory.mktemp("containers")
+    # In memory, and gone with this mount namespace.
+    kernel.mount("scratch", str(scratch), "tmpfs", data="mode=755,size=2g")
+    with Runtime(scratch, owners=identity.root, cgroups=cgroups) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def image(runtime: Runtime) -> Unpacked:
+    return runtime.unpack(layout.read(Path(os.environ["IMAGE"])))
+
+
+@pytest.fixture(scope="session")
+def context(identity: Identity) -> SecurityContext:
+    profile = bundle.seccomp(Path(os.environ["SECCOMP"]))
+    # In a user namespace of one id there is no other user to become; tests of identity say so.
+    return SecurityContext(seccomp=profile, user="" if identity.root else "0:0")

@@ -1,0 +1,56 @@
+"""Tests that run images in containers."""
+
+load("@rules_python//python:defs.bzl", "py_test")
+
+_CONFTEST = Label("//tests/container:conftest.py")
+_MAIN = Label("//tests/container:main.py")
+_RUNNER = Label("//tools/pytest:runner.py")
+_SECCOMP = Label("//tests/container:seccomp.json")
+_SETTINGS = Label("//:pyproject.toml")
+
+def container_test(
+        name,
+        srcs,
+        image,
+        deps = [],
+        data = [],
+        env = {},
+        size = "medium",
+        tags = [],
+        **kwargs):
+    """Runs pytest in namespaces of its own, with fixtures that run an image with runc.
+
+    Args:
+        name: name of the test.
+        srcs: test modules.
+        image: OCI layout, for fixture `image`.
+        deps: libraries that the tests import.
+        data: files that the tests read.
+        env: more environment variables.
+        size: how long the test may take, as for any test.
+        tags: more tags.
+        **kwargs: as for py_test.
+    """
+    py_test(
+        name = name,
+        size = size,
+        srcs = [_MAIN, _CONFTEST, _RUNNER] + srcs,
+        args = ["$(rootpaths {})".format(src) for src in srcs],
+        data = data + [image, _SECCOMP, _SETTINGS],
+        env = {
+            "IMAGE": "$(rootpath {})".format(image),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "SECCOMP": "$(rootpath {})".format(_SECCOMP),
+        } | env,
+        main = _MAIN,
+        # Bazel's linux-sandbox is a user namespace with one user id and /sys read-only: in it runc
+        # can neither become the image's user nor set limits. The tests make namespaces themselves.
+        tags = tags + ["no-sandbox"],
+        deps = deps + [
+            "//tests/container:harness",
+            "@pypi//anyio",
+            "@pypi//httpx",
+            "@pypi//pytest",
+        ],
+        **kwargs
+    )

@@ -1,0 +1,75 @@
+"""Tests of what an image holds, read from its layout."""
+
+load("@bazel_skylib//rules:write_file.bzl", "write_file")
+load("//tools/pytest:defs.bzl", "pytest_test")
+
+_LOCK = Label("//:requirements_lock.txt")
+
+def budget(compressed, unpacked):
+    """What a layer may take: MB (10**6 bytes) of the blob, MB of the files in it."""
+    return [compressed * 1000 * 1000, unpacked * 1000 * 1000]
+
+def image_test(
+        name,
+        image,
+        budgets,
+        debian_packages,
+        labels,
+        programs,
+        roots,
+        development = [],
+        platform = "linux/amd64",
+        port = "",
+        python_packages = [],
+        entrypoint = [],
+        size = "small",
+        **kwargs):
+    """Tests an image against what it is expected to be.
+
+    Args:
+        name: name of the test.
+        image: OCI layout of one image, or of an index.
+        budgets: by name of the layer, what `budget` returns.
+        debian_packages: the Debian packages that scanners find, exactly.
+        labels: names of labels that the image has.
+        programs: paths of the programs in it, exactly.
+        roots: folders (with a slash at the end) and files outside of which nothing lies.
+        development: Python modules that have no place in an image.
+        platform: which image of the layout.
+        port: the exposed port, such as "8000/tcp"; the only one.
+        python_packages: the Python packages in it, exactly.
+        entrypoint: the entry point, exactly.
+        size: how long the test may take, as for any test.
+        **kwargs: as for pytest_test.
+    """
+    write_file(
+        name = name + "_expected",
+        out = name + "_expected.json",
+        content = [json.encode_indent(struct(
+            budgets = budgets,
+            debian_packages = debian_packages,
+            development = development,
+            entrypoint = entrypoint,
+            labels = labels,
+            platform = platform,
+            port = port,
+            programs = programs,
+            python_packages = python_packages,
+            roots = roots,
+        ))],
+        tags = ["manual"],
+        testonly = True,
+    )
+    pytest_test(
+        name = name,
+        size = size,
+        srcs = ["//tests/structure:test_image.py"],
+        data = [image, name + "_expected.json", _LOCK],
+        env = {
+            "EXPECTED": "$(rootpath {}_expected.json)".format(name),
+            "IMAGE": "$(rootpath {})".format(image),
+            "LOCK": "$(rootpath {})".format(_LOCK),
+        },
+        deps = ["//tests/structure:checks"],
+        **kwargs
+    )

@@ -1,0 +1,138 @@
+"""An image is what its BUILD file expects of it."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.structure import checks, layout, libraries
+from tests.structure.filesystem import Filesystem
+from tests.structure.layout import Image
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path(os.environ["EXPECTED"]).read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def image(expected: dict[str, Any]) -> Image:
+    return layout.read(Path(os.environ["IMAGE"]), expected["platform"])
+
+
+@pytest.fixture(scope="module")
+def files(image: Image) -> Filesystem:
+    return image.files
+
+
+def none(problems: Iterable[str]) -> None:
+    found = list(problems)
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
+
+
+def test_it_runs_as_a_numeric_user_who_is_not_root(image: Image) -> None:
+    none(checks.user(image.configuration))
+
+
+def test_its_entry_point_is_a_program_of_the_image(image: Image) -> None:
+    none(checks.entrypoint(image))
+
+
+def test_its_entry_point_is_as_expected(image: Image, expected: dict[str, Any]) -> None:
+    assert image.configuration.entrypoint == expected["entrypoint"]
+    assert image.configuration.command == []
+
+
+def test_it_exposes_its_port_and_no_other(image: Image, expected: dict[str, Any]) -> None:
+    assert image.configuration.exposed_ports == [expected["port"]]
+
+
+def test_it_is_for_its_platform(image: Image, expected: dict[str, Any]) -> None:
+    configuration = image.configuration
+    assert f"{configuration.os}/{configuration.architecture}" == expected["platform"]
+
+
+def test_it_has_its_labels(image: Image, expected: dict[str, Any]) -> None:
+    labels = image.configuration.labels
+    missing = [name for name in expected["labels"] if not labels.get(name)]
+    assert missing == []
+
+
+def test_no_program_gets_more_rights_than_its_caller(files: Filesystem) -> None:
+    none(checks.privileged(files))
+
+
+def test_nothing_is_writable(image: Image, files: Filesystem) -> None:
+    none(checks.writable(files, image.configuration.user))
+
+
+def test_there_are_files_directories_and_symbolic_links_only(files: Filesystem) -> None:
+    none(checks.kinds(files))
+
+
+def test_there_is_no_shell(files: Filesystem) -> None:
+    none(checks.shells(files))
+
+
+def test_there_is_no_package_manager(files: Filesystem) -> None:
+    none(checks.package_managers(files))
+
+
+def test_the_programs_are_those_expected(files: Filesystem, expected: dict[str, Any]) -> None:
+    none(checks.programs(files, expected["programs"]))
+
+
+def test_no_file_lies_outside_of_the_allowed_roots(
+    files: Filesystem, expected: dict[str, Any]
+) -> None:
+    none(checks.outside(files, expected["roots"]))
+
+
+def test_every_symbolic_link_resolves(files: Filesystem) -> None:
+    none(checks.dangling(files))
+
+
+def test_every_elf_file_finds_its_libraries(image: Image, files: Filesystem) -> None:
+    configuration = image.configuration
+    none(libraries.problems(files, configuration.architecture, configuration.environment))
+
+
+def test_every_python_source_has_its_byte_code(files: Filesystem) -> None:
+    version = f"/usr/lib/python{sys.version_info.major}.{sys.version_info.minor}/os.py"
+    if any(entry.path.endswith(".py") for entry in files):
+        assert files.get(version), f"the image's Python is not {sys.version}, which runs this test"
+    none(checks.bytecode(files))
+
+
+def test_no_file_is_in_two_layers(image: Image) -> None:
+    none(checks.duplicates(image.layers))
+
+
+def test_everything_is_roots_and_has_no_time(files: Filesystem) -> None:
+    none(checks.owners(files))
+
+
+def test_scanners_find_the_debian_packages(files: Filesystem, expected: dict[str, Any]) -> None:
+    none(checks.debian_packages(files, expected["debian_packages"]))
+
+
+def test_the_python_packages_are_those_of_production(
+    files: Filesystem, expected: dict[str, Any]
+) -> None:
+    locked = checks.locked_versions(Path(os.environ["LOCK"]).read_text())
+    none(checks.python_packages(files, locked, expected["python_packages"]))
+
+
+def test_there_are_no_packages_for_development(files: Filesystem, expected: dict[str, Any]) -> None:
+    none(checks.python_modules(files, expected["development"]))
+
+
+def test_each_layer_keeps_within_its_budget(image: Image, expected: dict[str, Any]) -> None:
+    budgets = {name: (sizes[0], sizes[1]) for name, sizes in expected["budgets"].items()}
+    none(checks.budgets(image.layers, budgets))
