@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.requirements.update import changes, update
+
+UV = Path("uv")
+
+
+def locked(**versions: str) -> str:
+    hashes = f"--hash=sha256:{'a' * 64}"
+    return "".join(f"{name}=={version} {hashes}\n" for name, version in versions.items())
+
+
+class Resolver:
+    """Stands in for uv: writes a text where it is told to, or fails."""
+
+    def __init__(self, text: str, code: int = 0) -> None:
+        self.text = text
+        self.code = code
+        self.kept: str | None = None
+        self.command: list[str] = []
+
+    def run(self, command: list[str], folder: Path, environment: dict[str, str]) -> int:
+        self.command = command
+        (place,) = [word for word in command if word.startswith("--output-file=")]
+        output = folder / place.removeprefix("--output-file=")
+        self.kept = output.read_text() if output.exists() else None
+        output.write_text(self.text)
+        return self.code
+
+
+@pytest.fixture(autouse=True)
+def _no_pip_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "requirements_lock.txt").write_text(locked(a="1", b="1"))
+    return tmp_path
+
+
+def test_the_lock_is_replaced_and_what_changed_is_told(folder: Path) -> None:
+    uv = Resolver(locked(b="2", c="1"))
+    assert update(folder, [], UV, uv.run) == ["- a 1", "  b 1 -> 2", "+ c 1"]
+    assert (folder / "requirements_lock.txt").read_text() == uv.text
+
+
+def test_everything_is_resolved_anew_where_nothing_is_named(folder: Path) -> None:
+    uv = Resolver(locked(a="1", b="1"))
+    assert update(folder, [], UV, uv.run) == []
+    assert uv.kept is None
+
+
+def test_other_packages_keep_their_versions_where_one_is_named(folder: Path) -> None:
+    uv = Resolver(locked(a="1", b="2"))
+    update(folder, ["b"], UV, uv.run)
+    assert uv.kept == locked(a="1", b="1")
+    assert "--upgrade-package=b" in uv.command
+
+
+@pytest.mark.parametrize("uv", [Resolver("half", code=2), Resolver("nonsense\n")])
+def test_a_failure_leaves_the_lock_as_it_was(folder: Path, uv: Resolver) -> None:
+    with pytest.raises(WheelError):
+        update(folder, [], UV, uv.run)
+    assert [path.name for path in folder.iterdir()] == ["requirements_lock.txt"]
+    assert (folder / "requirements_lock.txt").read_text() == locked(a="1", b="1")
+
+
+def test_a_first_lock_can_be_written(tmp_path: Path) -> None:
+    assert update(tmp_path, ["a"], UV, Resolver(locked(a="1")).run) == ["+ a 1"]
+
+
+def test_extra_indexes_are_asked_where_the_default_one_does_not_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "http://127.0.0.1:9/")
+    uv = Resolver(locked(), code=1)
+    with pytest.raises(WheelError):
+        update(folder, [], UV, uv.run)
+    assert "--index=http://127.0.0.1:9/" in uv.command
+
+
+def test_versions_of_several_markers_are_told_together() -> None:
+    assert changes({"a": "1"}, {"a": "1, 2"}) == ["  a 1 -> 1, 2"]

@@ -1,0 +1,131 @@
+"""Resolves requirements.in anew and writes requirements_lock.txt, for every CPU at once."""
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tools.debian.modules.rules_python.wheels import lock
+from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.requirements import pip_settings
+
+_REQUIREMENTS = "requirements.in"
+_LOCK = "requirements_lock.txt"
+_PYTHON = "3.13"
+_COMMAND = "tools/bazel run //:requirements.update"
+
+Run = Callable[[list[str], Path, dict[str, str]], int]
+
+
+def update(folder: Path, packages: list[str], uv: Path, run: Run) -> list[str]:
+    """Replaces the lock in a folder, in one step, and returns what changed, a line each.
+
+    `packages` are those whose versions may change, besides what they need; all, where none is
+    named. `run` starts a program in a folder and returns its exit code.
+
+    Raises:
+        WheelError: uv fails, or writes what is no lock.
+    """
+    place = folder / _LOCK
+    before = _versions(place) if place.exists() else {}
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{_LOCK}-") as scratch:
+        beside = Path(scratch, _LOCK)
+        if packages and place.exists():
+            # uv keeps the versions that stand in the file it writes.
+            beside.write_bytes(place.read_bytes())
+        _resolve(folder, beside, packages, uv, run)
+        after = _versions(beside)
+        beside.replace(place)
+    return changes(before, after)
+
+
+def changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """What differs between two locks.
+
+    >>> changes({"a": "1", "b": "1"}, {"b": "2", "c": "1"})
+    ['- a 1', '  b 1 -> 2', '+ c 1']
+    """
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if new is None:
+            lines.append(f"- {name} {old}")
+        elif old is None:
+            lines.append(f"+ {name} {new}")
+        else:
+            lines.append(f"  {name} {old} -> {new}")
+    return lines
+
+
+def _resolve(folder: Path, output: Path, packages: list[str], uv: Path, run: Run) -> None:
+    settings = pip_settings.read(os.environ)
+    command = [
+        str(uv),
+        *("pip", "compile", _REQUIREMENTS, f"--output-file={output}", "--quiet"),
+        *("--universal", f"--python-version={_PYTHON}", f"--python={sys.executable}"),
+        *("--generate-hashes", "--no-strip-extras", "--only-binary=:all:"),
+        *("--no-python-downloads", f"--custom-compile-command={_COMMAND}"),
+        *(f"--upgrade-package={package}" for package in packages),
+    ]
+    # Where the person has told uv itself how to reach an index, that counts.
+    told = any(name.startswith(("UV_INDEX", "UV_DEFAULT_INDEX")) for name in os.environ)
+    attempts = [[]] if told else settings.uv_options()
+    environment = settings.uv_environment() | dict(os.environ)
+    for options in attempts:
+        code = run([*command, *options], folder, environment)
+        if code == 0:
+            return
+    raise WheelError(
+        f"uv failed with exit code {code}; {_LOCK} is as it was. Indexes are those of `pip config "
+        "list`: name one with `pip config set global.index-url URL` or PIP_INDEX_URL."
+    )
+
+
+def _versions(file: Path) -> dict[str, str]:
+    """Versions by package; several, where markers tell them apart."""
+    found: dict[str, list[str]] = {}
+    for pin in lock.read(file, _LOCK):
+        found.setdefault(pin.name.replace("_", "-"), []).append(pin.version)
+    return {name: ", ".join(versions) for name, versions in found.items()}
+
+
+def _program() -> Path:
+    """uv, which its wheel puts beside site-packages."""
+    spec = importlib.util.find_spec("uv")
+    if spec is None or spec.origin is None:
+        raise WheelError("the uv package is not importable; expected it among this program's deps")
+    return Path(spec.origin).parents[2] / "bin/uv"
+
+
+def _run(command: list[str], folder: Path, environment: dict[str, str]) -> int:
+    return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+
+
+def main(arguments: list[str]) -> int:
+    """Updates the lock of the workspace that `bazel run` was started in."""
+    parser = argparse.ArgumentParser(prog=_COMMAND, description=__doc__)
+    parser.add_argument(
+        "packages", nargs="*", help="those whose versions may change (all where none is named)"
+    )
+    options = parser.parse_args(arguments)
+    folder = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    if folder is None:
+        print(f"start this with `{_COMMAND}`", file=sys.stderr)
+        return 1
+    try:
+        changed = update(Path(folder), options.packages, _program(), _run)
+    except WheelError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(changed) or f"{_LOCK} is up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
