@@ -46,7 +46,7 @@ def run(name: str, *arguments: str, path: str = "/usr/bin:/bin", home: Path) -> 
 def test_push_puts_the_index_under_its_digest_and_then_its_tags(
     registry: Registry, tmp_path: Path
 ) -> None:
-    repository = f"{registry.name}/team/app"
+    repository = f"{registry.host}/team/app"
 
     code = run("push", "--repository", repository, "--tag", "extra", "--insecure", home=tmp_path)
 
@@ -59,7 +59,7 @@ def test_push_puts_the_index_under_its_digest_and_then_its_tags(
 
 
 def test_push_brings_every_blob_of_every_image(registry: Registry, tmp_path: Path) -> None:
-    assert run("push", f"--repository={registry.name}/app", home=tmp_path) == 0
+    assert run("push", f"--repository={registry.host}/app", home=tmp_path) == 0
 
     for image in json.loads(registry.manifests[GOLDEN["index"]["digest"]][1])["manifests"]:
         manifest = json.loads(registry.manifests[image["digest"]][1])
