@@ -22,7 +22,7 @@ from backend.models import (
     TodoPatch,
     document,
 )
-from backend.problems import MEDIA_TYPE, ProblemDetails
+from backend.problems import MEDIA_TYPE
 from backend.security import ApiKey
 from backend.service import Service
 
@@ -36,24 +36,30 @@ PARSE = (
 )
 
 
+# What any operation may answer, and any with a body.
+_ALWAYS = (401, 414, 431, 500, 503)
+_OF_BODIES = (413, 400, 408)
+
+
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     about = {
+        400: "The body is not UTF-8.",
         401: "An API key is missing or not valid.",
         404: "There is no such todo.",
-        409: "The request conflicts with the todo's state.",
+        408: "The body did not arrive in time.",
         412: "The todo has changed: its ETag is not in If-Match.",
         413: "The body is too large.",
+        414: "The URL is too long.",
         422: "The request does not fit its schema.",
+        431: "The header is too large.",
         500: "An unexpected error.",
         502: "The AI service gave no usable answer.",
         503: "The database or the AI service is unavailable, or busy.",
         504: "The AI service did not answer in time.",
     }
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
-    return {
-        status: {"description": about[status], "content": content}
-        for status in (401, *statuses, 500, 503)
-    }
+    chosen = {*_ALWAYS, *statuses, *(_OF_BODIES if _OF_BODIES[0] in statuses else ())}
+    return {status: {"description": about[status], "content": content} for status in sorted(chosen)}
 
 
 ETAG = {"ETag": {"description": "The version, quoted.", "schema": {"type": "string"}}}
@@ -280,6 +286,3 @@ async def suggest_for_todo(request: Request, todo_id: UUID) -> Response:
     todo = document(rows[0]._mapping)  # noqa: SLF001
     data = {name: todo[name] for name in ("title", "description", "priority", "due", "tags")}
     return json_response(to_json(await service.ai.ask(SUGGEST, data, Suggestions)))
-
-
-PROBLEM_SCHEMA = ProblemDetails.model_json_schema()

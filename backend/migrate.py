@@ -59,8 +59,8 @@ async def migrate(database: Database) -> tuple[str | None, str | None]:
             await connection.execute(text("SET statement_timeout = 0"))
             await connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
             await connection.commit()
-        await connection.run_sync(_upgrade)
-        await connection.commit()
+        async with connection.begin():
+            await connection.run_sync(_upgrade)
         after = await current_revision(connection)
         # Its settings differ from the pool's others.
         await connection.invalidate()

@@ -154,7 +154,9 @@ class TodoPage(BaseModel):
     """One page of a list."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [TODO_EXAMPLE], "next_cursor": None}]}
+        json_schema_extra={
+            "examples": [{"items": [TODO_EXAMPLE], "next_cursor": "WyItY3JlYXRlZF9hdCJd"}]
+        }
     )
 
     items: list[Todo]

@@ -85,27 +85,27 @@ def test_a_body_that_does_not_come_is_a_408(server: Running) -> None:
     began = time.monotonic()
     answer = talk(server, HEAD + b"Content-Length: 100\r\n\r\n{")
     assert status(answer) == 408
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_body_that_drips_is_a_408(server: Running) -> None:
     began = time.monotonic()
     answer = talk(server, HEAD + b"Content-Length: 100\r\n\r\n", *[b" "] * 9, pause=0.1)
     assert status(answer) == 408
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_header_that_drips_is_a_408(server: Running) -> None:
     began = time.monotonic()
     answer = talk(server, b"GET / HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 9, pause=0.1)
     assert status(answer) == 408
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_connection_that_says_nothing_is_closed(server: Running) -> None:
     began = time.monotonic()
     talk(server)
-    assert 0.3 < time.monotonic() - began < 2
+    assert 0.3 < time.monotonic() - began < 5
 
 
 def test_a_second_header_on_a_connection_is_timed_too(server: Running) -> None:
@@ -114,7 +114,7 @@ def test_a_second_header_on_a_connection_is_timed_too(server: Running) -> None:
     answer = talk(server, first, b"GET / HTT", pause=0.1)
     assert answer.count(b"HTTP/1.1 ") == 2
     assert b" 408 " in answer
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ def upgrade() -> None:
     moment = sa.DateTime() if is_sqlite else sa.DateTime(timezone=True)
     tags = sa.JSON() if is_sqlite else postgresql.ARRAY(sa.String(50))
     tags_rule = (
-        sa.CheckConstraint("json_array_length(tags) <= 20", name="ck_todos_tags_json")
+        sa.CheckConstraint("json_array_length(tags) <= 20", name=op.f("ck_todos_tags_json"))
         if is_sqlite
-        else sa.CheckConstraint("cardinality(tags) <= 20", name="ck_todos_tags")
+        else sa.CheckConstraint("cardinality(tags) <= 20", name=op.f("ck_todos_tags"))
     )
     op.create_table(
         "todos",
@@ -32,15 +32,17 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", moment, nullable=False),
         sa.Column("updated_at", moment, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_todos"),
-        sa.CheckConstraint("length(title) BETWEEN 1 AND 200", name="ck_todos_title_length"),
-        sa.CheckConstraint("length(description) <= 10000", name="ck_todos_description_length"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_todos")),
+        sa.CheckConstraint("length(title) BETWEEN 1 AND 200", name=op.f("ck_todos_title_length")),
         sa.CheckConstraint(
-            "state IN ('open', 'in_progress', 'done', 'cancelled')", name="ck_todos_state"
+            "length(description) <= 10000", name=op.f("ck_todos_description_length")
         ),
-        sa.CheckConstraint("priority BETWEEN 0 AND 3", name="ck_todos_priority"),
-        sa.CheckConstraint("version >= 1", name="ck_todos_version"),
-        sa.CheckConstraint("updated_at >= created_at", name="ck_todos_updated_at"),
+        sa.CheckConstraint(
+            "state IN ('open', 'in_progress', 'done', 'cancelled')", name=op.f("ck_todos_state")
+        ),
+        sa.CheckConstraint("priority BETWEEN 0 AND 3", name=op.f("ck_todos_priority")),
+        sa.CheckConstraint("version >= 1", name=op.f("ck_todos_version")),
+        sa.CheckConstraint("updated_at >= created_at", name=op.f("ck_todos_updated_at")),
         tags_rule,
     )
     op.create_index("ix_todos_created_at", "todos", ["created_at", "id"])
@@ -57,8 +59,10 @@ def upgrade() -> None:
         sa.Column("todo_id", sa.Uuid(), nullable=False),
         sa.Column("payload", sa.Text(), nullable=False),
         sa.Column("created_at", moment, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_todo_events"),
-        sa.CheckConstraint("kind IN ('created', 'updated', 'deleted')", name="ck_todo_events_kind"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_todo_events")),
+        sa.CheckConstraint(
+            "kind IN ('created', 'updated', 'deleted')", name=op.f("ck_todo_events_kind")
+        ),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_todo_events_created_at", "todo_events", ["created_at"])
@@ -70,7 +74,7 @@ def upgrade() -> None:
         sa.Column("todo_id", sa.Uuid(), nullable=False),
         sa.Column("response", sa.Text(), nullable=False),
         sa.Column("created_at", moment, nullable=False),
-        sa.PrimaryKeyConstraint("principal", "key", name="pk_idempotency_keys"),
+        sa.PrimaryKeyConstraint("principal", "key", name=op.f("pk_idempotency_keys")),
     )
     op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
 

@@ -1,0 +1,261 @@
+"""What a database does to a service in production, done to it on purpose."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy import text
+
+from backend.tests import postgres
+from backend.tests.conftest import open_app
+
+PATH = "/api/v1/todos"
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+def own_server(postgres_server: postgres.Postgres) -> Iterator[postgres.Postgres]:
+    """A server of this test's own, which it may stop."""
+    root = postgres.tree()
+    assert root is not None, postgres_server
+    folder = postgres.new_folder()
+    server = postgres.Postgres(root, folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        postgres.remove(folder)
+
+
+@pytest.fixture
+async def admin(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres_url)
+    yield connection
+    await connection.close()
+
+
+KILL = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = 'todo-backend'"
+)
+
+
+async def test_connections_that_the_server_broke_are_replaced_unnoticed(
+    postgres_url: str, admin: asyncpg.Connection
+) -> None:
+    async with open_app(postgres_url, database_pool_size=4) as (_, client):
+        await asyncio.gather(*(client.get(PATH) for _ in range(8)))
+        assert await admin.fetchval(KILL) >= 4
+        await asyncio.sleep(0.1)
+        responses = await asyncio.gather(
+            *(client.get(PATH) for _ in range(8)),
+            *(client.post(PATH, json={"title": "x"}) for _ in range(8)),
+        )
+    assert {response.status_code for response in responses} == {200, 201}
+
+
+async def test_a_read_whose_connection_breaks_meanwhile_is_asked_again(
+    postgres_url: str, admin: asyncpg.Connection
+) -> None:
+    from sqlalchemy import func, select
+
+    async with open_app(postgres_url) as (app, _):
+        query = asyncio.create_task(
+            app.state.service.database.rows(select(func.pg_sleep(0.5), func.pg_backend_pid()))
+        )
+        await asyncio.sleep(0.2)
+        assert await admin.fetchval(KILL + " AND query LIKE '%pg_sleep%'") == 1
+        assert len(await query) == 1
+
+
+async def test_a_connection_that_fell_silent_is_noticed_before_a_request_gets_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.database.PING_SECONDS", 0.2)
+    async with open_app(postgres_url, database_pre_ping_idle=0.0) as (app, client):
+        await client.get(PATH)
+        async with app.state.service.database.read() as connection:
+            raw = await connection.get_raw_connection()
+            first = raw.driver_connection
+        execute = asyncpg.Connection.execute
+
+        async def silent(self: asyncpg.Connection, *arguments: str, **options: float) -> str:
+            if self is first:
+                raise TimeoutError
+            status: str = await execute(self, *arguments, **options)
+            return status
+
+        monkeypatch.setattr(asyncpg.Connection, "execute", silent)
+        assert (await client.get(PATH)).status_code == 200
+        async with app.state.service.database.read() as connection:
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not first
+
+
+async def test_a_statement_that_takes_too_long_is_a_503(
+    postgres_url: str, admin: asyncpg.Connection
+) -> None:
+    async with open_app(postgres_url, database_statement_timeout=0.3) as (_, client):
+        created = await client.post(PATH, json={"title": "x"})
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE todos IN ACCESS EXCLUSIVE MODE")
+            began = time.monotonic()
+            read = await client.get(PATH)
+            write = await client.patch(created.headers["Location"], json={"state": "done"})
+            assert time.monotonic() - began < 2
+        assert (read.status_code, write.status_code) == (503, 503)
+        assert read.json()["type"].split(":")[-1] == "database-slow"
+        assert (await client.get(PATH)).status_code == 200
+
+
+async def test_more_requests_than_connections_wait_and_then_get_503(
+    postgres_url: str, admin: asyncpg.Connection
+) -> None:
+    options = {
+        "database_pool_size": 2, "database_max_overflow": 1, "database_pool_timeout": 0.3,
+    }  # fmt: skip
+    async with open_app(postgres_url, **options) as (app, client):
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE todos IN ACCESS EXCLUSIVE MODE")
+            waiting = [asyncio.create_task(client.get(PATH)) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            assert app.state.service.database.pool.checkedout() == 3
+            began = time.monotonic()
+            refused = await asyncio.gather(*(client.get(PATH) for _ in range(20)))
+            assert time.monotonic() - began < 2
+            assert (await client.get("/health/ready")).status_code == 200
+        assert {one.status_code for one in refused} == {503}
+        assert {one.json()["type"].split(":")[-1] for one in refused} == {"database-busy"}
+        assert {one.status_code for one in await asyncio.gather(*waiting)} == {200}
+        assert app.state.service.database.pool.checkedout() == 0
+
+
+async def test_a_client_that_goes_away_gives_its_connection_back(
+    postgres_url: str, admin: asyncpg.Connection
+) -> None:
+    async with open_app(postgres_url, database_pool_size=1, database_max_overflow=0) as (
+        app,
+        client,
+    ):
+        async with admin.transaction():
+            await admin.execute("LOCK TABLE todos IN ACCESS EXCLUSIVE MODE")
+            request = asyncio.create_task(client.get(PATH))
+            await asyncio.sleep(0.2)
+            request.cancel()
+            await asyncio.gather(request, return_exceptions=True)
+        assert (await client.get(PATH)).status_code == 200
+        assert app.state.service.database.pool.checkedout() == 0
+
+
+# asyncpg leaves the socket of a refused connection attempt to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "crash"])
+async def test_a_restart_under_load_costs_503s_and_nothing_else(
+    own_server: postgres.Postgres, how: signal.Signals
+) -> None:
+    statuses: list[int] = []
+    created: set[str] = set()
+    async with open_app(own_server.url, database_connect_timeout=1.0) as (_, client):
+        running = True
+
+        async def load(number: int) -> None:
+            while running:
+                if number % 2:
+                    response = await client.get(PATH)
+                else:
+                    response = await client.post(PATH, json={"title": "x"})
+                    if response.status_code == 201:
+                        created.add(response.json()["id"])
+                statuses.append(response.status_code)
+                await asyncio.sleep(0.005)
+
+        work = [asyncio.create_task(load(number)) for number in range(6)]
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(own_server.stop, how)
+        await asyncio.sleep(0.3)
+        down = await client.get("/health/live")
+        statuses_while_down = set(statuses[-20:])
+        await asyncio.to_thread(own_server.start)
+        back = time.monotonic()
+        async with asyncio.timeout(10):
+            while (await client.get(PATH)).status_code != 200:
+                await asyncio.sleep(0.02)
+        recovered = time.monotonic() - back
+        await asyncio.sleep(0.3)
+        running = False
+        await asyncio.gather(*work)
+        after = set(statuses[-20:])
+        stored = {item["id"] for item in await all_items(client)}
+    assert down.status_code == 200
+    assert statuses_while_down == {503}
+    assert after == {200, 201}
+    assert set(statuses) <= {200, 201, 503}
+    assert recovered < 3
+    if how is signal.SIGINT:
+        assert created <= stored
+
+
+async def all_items(client: httpx.AsyncClient) -> list[dict[str, str]]:
+    items: list[dict[str, str]] = []
+    query = {"limit": "100"}
+    while True:
+        page = (await client.get(PATH, params=query)).json()
+        items += page["items"]
+        if page["next_cursor"] is None:
+            return items
+        query["cursor"] = page["next_cursor"]
+
+
+async def test_a_service_that_starts_before_its_database_comes_up_with_it(
+    own_server: postgres.Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.service.MIGRATE_RETRY_SECONDS", 0.2)
+    own_server.stop()
+    async with open_app(own_server.url) as (_, client):
+        assert (await client.get("/health/startup")).status_code == 503
+        await asyncio.to_thread(own_server.start)
+        async with asyncio.timeout(10):
+            while (await client.get("/health/startup")).status_code != 200:
+                await asyncio.sleep(0.1)
+        assert (await client.post(PATH, json={"title": "x"})).status_code == 201
+
+
+async def test_a_list_is_one_query(postgres_url: str) -> None:
+    from sqlalchemy import event
+
+    async with open_app(postgres_url) as (app, client):
+        for _ in range(5):
+            await client.post(PATH, json={"title": "x", "tags": ["a", "b"]})
+        statements: list[str] = []
+        engine = app.state.service.database.engine.sync_engine
+        event.listen(
+            engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+        )
+        await client.get(PATH, params={"q": "x", "state": "open", "sort": "due"})
+    assert len(statements) == 1
+
+
+async def test_old_keys_and_events_are_forgotten_but_the_newest_event_stays(
+    database_url: str,
+) -> None:
+    from datetime import timedelta
+
+    from backend import todos
+
+    async with open_app(database_url) as (app, client):
+        for number in range(3):
+            headers = {"Idempotency-Key": str(number)}
+            await client.post(PATH, json={"title": "x"}, headers=headers)
+        database = app.state.service.database
+        async with database.write() as connection:
+            await todos.purge(connection, keys=timedelta(0), feed=timedelta(0))
+        async with database.read() as connection:
+            keys = await connection.scalar(text("SELECT count(*) FROM idempotency_keys"))
+            assert keys == 0
+            assert await todos.event_range(connection) == (3, 3)
