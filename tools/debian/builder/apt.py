@@ -72,11 +72,10 @@ def snapshots(snapshot: str) -> list[str]:
     return [template.replace("@SNAPSHOTID@", snapshot).rstrip("/")] if template else []
 
 
-def transport() -> str:
-    """The person's proxies, certificates and time limits, as text for an apt.conf file."""
+def transport() -> list[str]:
+    """The person's proxies, certificates and time limits, a setting of apt.conf(5) each."""
     dump = _output(["apt-config", "dump", "--format", '%F "%v";%n', *_TRANSPORT])
-    lines = [line for line in dump.splitlines() if re.match(r'\S+ ".+";$', line)]
-    return "".join(f"{line}\n" for line in lines)
+    return [line for line in dump.splitlines() if re.match(r'\S+ ".+";$', line)]
 
 
 def answering(uris: Iterable[str], suite: str) -> tuple[list[str], list[str]]:

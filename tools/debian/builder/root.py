@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,20 +93,17 @@ def _make(recipe: Recipe, partial: Path) -> None:
     sources = _sources(recipe)
     started = time.monotonic()
     _say(f"making the builder root from Debian {recipe.suite} (once; about 0.7 GB to download)")
-    with tempfile.TemporaryDirectory(prefix="builder-root-") as scratch:
-        settings = Path(scratch) / "apt.conf"
-        settings.write_text(apt.transport())
-        failures: list[str] = []
-        for name, base in sources:
-            _say(f"from {name}")
-            log = Path(f"{partial}.log")
-            if _mmdebstrap(recipe, base, settings, partial, log):
-                break
-            tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-            failures.append(f"{name}:\n    " + "\n    ".join(tail))
-            _remove(partial)
-        else:
-            raise BuilderError("the builder root could not be made.\n" + "\n".join(failures))
+    log = Path(f"{partial}.log")
+    failures: list[str] = []
+    for name, base in sources:
+        _say(f"from {name}")
+        if _mmdebstrap(recipe, base, partial, log):
+            break
+        tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        failures.append(f"{name}:\n    " + "\n    ".join(tail))
+        _remove(partial)
+    else:
+        raise BuilderError("the builder root could not be made.\n" + "\n".join(failures))
     _finish(partial, recipe, name)
     log.unlink(missing_ok=True)
     size = sum(
@@ -138,7 +134,7 @@ def _sources(recipe: Recipe) -> list[tuple[str, str]]:
     return found
 
 
-def _mmdebstrap(recipe: Recipe, base: str, settings: Path, partial: Path, log: Path) -> bool:
+def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path) -> bool:
     root = os.geteuid() == 0
     target = partial if root else Path(f"{partial}.tar")
     command = [
@@ -146,7 +142,7 @@ def _mmdebstrap(recipe: Recipe, base: str, settings: Path, partial: Path, log: P
         "--variant=minbase",
         "--verbose",
         f"--mode={'root' if root else 'unshare'}",
-        f"--aptopt={settings}",
+        *(f"--aptopt={setting}" for setting in apt.transport()),
         '--aptopt=APT::Install-Recommends "false"',
         # A frozen archive's Release file has expired by nature; its signature still counts.
         *(['--aptopt=Acquire::Check-Valid-Until "false"'] if recipe.snapshot in base else []),
