@@ -149,11 +149,12 @@ def test_json_is_printed_as_jq_prints_it() -> None:
         ("$$A", "$1"),
         ("\\$A", "\\1"),
         ("5$ or $", "5$ or $"),
+        ("$UNDER_SCORE", "4"),
         ("$TWICE", "23"),
     ],
 )
 def test_variables_are_put_in_as_rules_oci_does(value: str, expanded: str) -> None:
-    variables = [("A", "1"), ("TWICE", "2"), ("TWICE", "3")]
+    variables = [("A", "1"), ("TWICE", "2"), ("TWICE", "3"), ("UNDER_SCORE", "4")]
 
     assert layout.expand(value, variables) == expanded
 

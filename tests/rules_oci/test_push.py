@@ -114,7 +114,7 @@ def test_missing_repository_is_an_error_that_says_how_to_name_one(
 
 
 @pytest.mark.parametrize(
-    "repository", ["example.org/app:latest", f"localhost:5000/app@{DIGEST}", "app:1"]
+    "repository", ["example.org/app:latest", f"localhost:5000/app@{DIGEST}", "app@digest"]
 )
 def test_repository_with_tag_or_digest_is_an_error(
     target: Target, capsys: pytest.CaptureFixture[str], repository: str

@@ -23,7 +23,6 @@ def _system_tools_repository_impl(rctx):
 
 _system_tools_repository = repository_rule(
     implementation = _system_tools_repository_impl,
-    local = True,
     environ = ["PATH"],
     doc = "Copies of the programs that the rules call.",
 )
