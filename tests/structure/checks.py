@@ -253,7 +253,9 @@ def debian_packages(files: Filesystem, expected: Sequence[str]) -> Iterator[str]
     """Scanners find each expected Debian package, and its files are what its md5sums say."""
     folder = "/var/lib/dpkg/status.d"
     found = {
-        entry.name: entry for entry in files.below(folder) if not entry.name.endswith(".md5sums")
+        entry.name: entry
+        for entry in files
+        if posixpath.dirname(entry.path) == folder and not entry.name.endswith(".md5sums")
     }
     for name in sorted(set(expected) - set(found)):
         yield f"{folder}/{name}: is missing, and so the package {name}"

@@ -101,9 +101,9 @@ class Filesystem:
         return self._entries.get(path)
 
     def below(self, folder: str) -> Iterator[Entry]:
-        """The entries that lie somewhere below a folder."""
+        """The entries that lie somewhere below a folder, in no order."""
         prefix = folder.rstrip("/") + "/"
-        return (entry for entry in self if entry.path.startswith(prefix))
+        return (entry for path, entry in self._entries.items() if path.startswith(prefix))
 
     def resolve(self, path: str) -> Entry | None:
         """The entry that a process in the container reaches by an absolute path, if any."""
@@ -116,7 +116,7 @@ class Filesystem:
                 at = posixpath.dirname(at)
                 continue
             here = posixpath.join(at, part)
-            entry = self._entries.get(here)
+            entry = self._at(here)
             if entry is None:
                 return None
             if entry.kind == SYMLINK:
@@ -129,7 +129,14 @@ class Filesystem:
                 return None
             else:
                 at = here
-        return self._entries.get(at) or (Entry("/", DIRECTORY, 0o755) if at == "/" else None)
+        return self._at(at)
+
+    def _at(self, path: str) -> Entry | None:
+        """The entry at a path; a layer need not have the folders that its files lie in."""
+        entry = self._entries.get(path)
+        if entry is None and (path == "/" or next(self.below(path), None)):
+            return Entry(path, DIRECTORY, 0o755)
+        return entry
 
 
 def _parts(path: str) -> list[str]:
