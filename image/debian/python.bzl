@@ -48,7 +48,6 @@ py_runtime_pair(
 
 py_exec_tools_toolchain(
     name = "exec_tools",
-    exec_interpreter = ":runtime",
 )
 """
 

@@ -109,6 +109,14 @@ def test_requests_of_builds_that_are_gone_are_forgotten(
     assert not list(requests.iterdir())
 
 
+def test_a_wheel_of_another_hash_is_refused_whatever_pip_thinks_of_it(
+    tmp_path: Path, pip: Index
+) -> None:
+    one = Wanted(pip.wanted("one").requirement, ("0" * 64,))
+    with pytest.raises(WheelError, match=r"one==1\.0: wrong sha256"):
+        Store(tmp_path, X86).wheel(one)
+
+
 def test_nothing_half_fetched_is_left(tmp_path: Path, pip: Index) -> None:
     with pytest.raises(WheelError):
         Store(tmp_path, X86).wheel(pip.wanted("bad"))

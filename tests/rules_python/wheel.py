@@ -21,5 +21,6 @@ def make(folder: Path, name: str, *, metadata: str = "", **files: str) -> Path:
     path = folder / name
     with zipfile.ZipFile(path, "w") as archive:
         for entry, text in entries.items():
-            archive.writestr(entry, text)
+            # A name alone would be given the time of day, and the archive another hash each time.
+            archive.writestr(zipfile.ZipInfo(entry), text)
     return path

@@ -20,7 +20,8 @@ py_exec_tools_toolchain = rule(
     attrs = {
         "exec_interpreter": attr.label(
             cfg = "exec",
-            doc = "The interpreter that actions run.",
+            default = Label("@rules_python//python:current_interpreter"),
+            doc = "The interpreter that actions run; by default that of the Python toolchain.",
         ),
         "precompiler": attr.label(
             allow_files = True,

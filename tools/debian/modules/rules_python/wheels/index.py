@@ -108,7 +108,7 @@ def _failure(wanted: Wanted, target: Target, output: str) -> str:
     if "No module named pip" in output:
         return "pip is missing. On Debian: apt-get install python3-pip"
     if got := _GOT.search(output):
-        return _mismatch(wanted, got[1], _source(output))
+        return mismatch(wanted, got[1], _source(output))
     silent = dict.fromkeys(
         line.strip() for line in output.splitlines() if _UNREACHABLE.search(line)
     )
@@ -131,7 +131,8 @@ def _failure(wanted: Wanted, target: Target, output: str) -> str:
     return f"{wanted.requirement} for {target.platform}: pip failed:{tail}"
 
 
-def _mismatch(wanted: Wanted, actual: str, source: str) -> str:
+def mismatch(wanted: Wanted, actual: str, source: str) -> str:
+    """The text of the error for a file that is not what the lock says."""
     expected = "\n             ".join(wanted.hashes)
     return (
         f"{wanted.requirement}: wrong sha256.\n"

@@ -104,6 +104,9 @@ class Store:
             places = []
             for wanted in many:
                 wheel = fetched[tuple(wanted.requirement.split("=="))]
+                actual = index.sha256(wheel)
+                if actual not in wanted.hashes:
+                    raise WheelError(index.mismatch(wanted, actual, wheel.name))
                 place = self._place(wanted) / wheel.name
                 place.parent.mkdir(exist_ok=True)
                 places.append(wheel.rename(place))
