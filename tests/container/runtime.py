@@ -174,12 +174,19 @@ class Container:
         self.exit_code = code if code >= 0 else 128 - code
         return True
 
-    def execute(self, *arguments: str, seconds: float = 30) -> "subprocess.CompletedProcess[str]":
-        """Runs another process in it, as the same user and confined the same."""
+    def execute(
+        self, *arguments: str, user: str = "", seconds: float = 30
+    ) -> "subprocess.CompletedProcess[str]":
+        """Runs another process in it, confined the same; `user` is the container's by default."""
+        options = ["--user", user] if user else []
         return subprocess.run(
-            self._command("exec", self.name, *arguments),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=seconds,
-        )  # fmt: skip
+            self._command("exec", *options, self.name, *arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
 
     def status(self) -> dict[str, str]:
         """/proc/PID/status of its first process, by field."""

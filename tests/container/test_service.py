@@ -27,7 +27,7 @@ for folder, folders, _ in os.walk("/"):
     if folder == "/":
         folders[:] = [name for name in folders if name not in ("proc", "sys")]
     try:
-        with open(os.path.join(folder, "written"), "w"):
+        with open(os.path.join(folder, f"written-by-{os.getuid()}"), "w"):
             written.append(folder)
     except OSError:
         pass
@@ -69,12 +69,22 @@ def test_the_image_serves_todos(service: Container) -> None:
     assert read.json()["title"] == "Water the plants"
 
 
-def test_the_root_file_system_refuses_writes(service: Container) -> None:
-    done = service.execute("/usr/bin/python3.13", "-c", WRITE_EVERYWHERE)
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        # Memory, all of it.
+        ("", {"/tmp", "/dev/shm", "/dev/mqueue"}),
+        # Root owns the files, and so only the mount refuses; /dev is the runtime's.
+        ("0:0", {"/tmp", "/dev/shm", "/dev/mqueue", "/dev"}),
+    ],
+)
+def test_the_root_file_system_refuses_writes(
+    service: Container, user: str, expected: set[str]
+) -> None:
+    done = service.execute("/usr/bin/python3.13", "-c", WRITE_EVERYWHERE, user=user)
 
     assert done.returncode == 0, done.stderr
-    # Memory, all of it; /dev is the runtime's.
-    assert set(json.loads(done.stdout)) == {"/tmp", "/dev/shm", "/dev/mqueue"}
+    assert set(json.loads(done.stdout)) == expected
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash", "/usr/bin/sh", "/busybox/sh", "sh"])
