@@ -2,7 +2,6 @@
 
 load("@rules_python//python:defs.bzl", "py_test")
 
-_CONFTEST = Label("//tests/container:conftest.py")
 _MAIN = Label("//tests/container:main.py")
 _RUNNER = Label("//tools/pytest:runner.py")
 _SECCOMP = Label("//tests/container:seccomp.json")
@@ -34,8 +33,8 @@ def container_test(
     py_test(
         name = name,
         size = size,
-        srcs = [_MAIN, _CONFTEST, _RUNNER] + srcs,
-        args = ["$(rootpaths {})".format(src) for src in srcs],
+        srcs = [_MAIN, _RUNNER] + srcs,
+        args = ["-p", "tests.container.fixtures"] + ["$(rootpaths {})".format(src) for src in srcs],
         data = data + [image, _SECCOMP, _SETTINGS],
         env = {
             "IMAGE": "$(rootpath {})".format(image),

@@ -1,6 +1,7 @@
 """Tests of what an image holds, read from its layout."""
 
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
+load("//tests/container:defs.bzl", "container_test")
 load("//tools/pytest:defs.bzl", "pytest_test")
 
 _LOCK = Label("//:requirements_lock.txt")
@@ -71,5 +72,27 @@ def image_test(
             "LOCK": "$(rootpath {})".format(_LOCK),
         },
         deps = ["//tests/structure:checks"],
+        **kwargs
+    )
+
+def structure_test(name, image, configs, platform = "", **kwargs):
+    """Tests an image by container-structure-test v2 files; commands run in runc.
+
+    Args:
+        name: name of the test.
+        image: OCI layout of one image, or of an index.
+        configs: YAML or JSON files; tests/structure/specification.py says what differs.
+        platform: which image of the layout, such as "linux/amd64"; commands take this machine's.
+        **kwargs: as for container_test.
+    """
+    container_test(
+        name = name,
+        srcs = ["//tests/structure:test_specification.py"],
+        image = image,
+        data = configs,
+        env = {
+            "CONFIGS": " ".join(["$(rootpaths {})".format(config) for config in configs]),
+        } | ({"PLATFORM": platform} if platform else {}),
+        deps = ["//tests/structure:specification"],
         **kwargs
     )

@@ -1,3 +1,5 @@
+"""Fixtures for tests that run an image in containers; `container_test` brings them."""
+
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from tests.container.main import IDENTITY
 from tests.container.namespaces import Identity
 from tests.container.runtime import Runtime, Unpacked
 from tests.structure import layout
+from tests.structure.layout import Image
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +43,13 @@ def runtime(
 
 
 @pytest.fixture(scope="session")
-def image(runtime: Runtime) -> Unpacked:
-    return runtime.unpack(layout.read(Path(os.environ["IMAGE"])))
+def layout_image() -> Image:
+    return layout.read(Path(os.environ["IMAGE"]), os.environ.get("PLATFORM"))
+
+
+@pytest.fixture(scope="session")
+def image(runtime: Runtime, layout_image: Image) -> Unpacked:
+    return runtime.unpack(layout_image)
 
 
 @pytest.fixture(scope="session")
