@@ -60,7 +60,8 @@ def parse(arguments: Sequence[str], repository: str) -> Order:
             order.push.append(flag)
     if not order.repository:
         raise UsageError(
-            "where to? Name the repository: bazel run TARGET -- --repository REGISTRY/NAME"
+            "expected a repository to push to, got none. Name it: "
+            "bazel run TARGET -- --repository REGISTRY/NAME"
         )
     if "@" in order.repository or ":" in order.repository.rpartition("/")[2]:
         raise UsageError(
