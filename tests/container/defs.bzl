@@ -11,6 +11,7 @@ def container_test(
         name,
         srcs,
         image,
+        postgres = None,
         deps = [],
         data = [],
         env = {},
@@ -23,6 +24,7 @@ def container_test(
         name: name of the test.
         srcs: test modules.
         image: OCI layout, for fixture `image`.
+        postgres: OCI layout, for fixture `postgres`.
         deps: libraries that the tests import.
         data: files that the tests read.
         env: more environment variables.
@@ -35,12 +37,12 @@ def container_test(
         size = size,
         srcs = [_MAIN, _RUNNER] + srcs,
         args = ["-p", "tests.container.fixtures"] + ["$(rootpaths {})".format(src) for src in srcs],
-        data = data + [image, _SECCOMP, _SETTINGS],
+        data = data + [image, _SECCOMP, _SETTINGS] + ([postgres] if postgres else []),
         env = {
             "IMAGE": "$(rootpath {})".format(image),
             "PYTHONDONTWRITEBYTECODE": "1",
             "SECCOMP": "$(rootpath {})".format(_SECCOMP),
-        } | env,
+        } | ({"POSTGRES": "$(rootpath {})".format(postgres)} if postgres else {}) | env,
         main = _MAIN,
         # Bazel's linux-sandbox is a user namespace with one user id and /sys read-only: in it runc
         # can neither become the image's user nor set limits. The tests make namespaces themselves.

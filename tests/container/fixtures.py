@@ -32,12 +32,15 @@ def cgroups(identity: Identity) -> Iterator[Cgroups | None]:
 
 
 @pytest.fixture(scope="session")
-def runtime(
-    identity: Identity, cgroups: Cgroups | None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Runtime]:
-    scratch = tmp_path_factory.mktemp("containers")
-    # In memory, and gone with this mount namespace.
-    kernel.mount("scratch", str(scratch), "tmpfs", data="mode=755,size=2g")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in memory that is gone with this mount namespace."""
+    folder = tmp_path_factory.mktemp("containers")
+    kernel.mount("scratch", str(folder), "tmpfs", data="mode=755,size=2g")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runtime(identity: Identity, cgroups: Cgroups | None, scratch: Path) -> Iterator[Runtime]:
     with Runtime(scratch, owners=identity.root, cgroups=cgroups) as made:
         yield made
 
@@ -50,6 +53,11 @@ def layout_image() -> Image:
 @pytest.fixture(scope="session")
 def image(runtime: Runtime, layout_image: Image) -> Unpacked:
     return runtime.unpack(layout_image)
+
+
+@pytest.fixture(scope="session")
+def postgres(runtime: Runtime) -> Unpacked:
+    return runtime.unpack(layout.read(Path(os.environ["POSTGRES"])))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,191 @@
+"""The service as it is deployed: PostgreSQL, an AI service, and replicas of the backend.
+
+All listen on loopback addresses of the test's own network namespace, each on its usual port.
+"""
+
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from tests.container.ai import AiStub
+from tests.container.bundle import Mount, SecurityContext
+from tests.container.cgroups import Limits
+from tests.container.needs import NeedError
+from tests.container.runtime import Container, Runtime, Unpacked
+
+MIB = 1024 * 1024
+API_KEY = "a-key-for-tests-only"
+PASSWORD = "a password: with 'odd' characters"
+READY_SECONDS = 60.0
+STOP_SECONDS = 20.0
+# The numbers that deploy/ recommends.
+LIMITS = Limits(memory=256 * MIB, cpus=1.0, pids=64)
+
+_DATABASE_HOST = "127.0.0.5"
+_PROGRAMS = "/usr/lib/postgresql/17/bin"
+# The image's user.
+_USER = 65532
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One running backend."""
+
+    container: Container
+    url: str
+
+    def client(self, **options: object) -> httpx.Client:
+        """A client that has the API key."""
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=10, **options)  # type: ignore[arg-type]
+
+    def health(self, probe: str = "ready") -> int:
+        """The status code of a probe; 0 where nothing answers."""
+        try:
+            return httpx.get(f"{self.url}/health/{probe}", timeout=5).status_code
+        except httpx.TransportError:
+            return 0
+
+    def until_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Waits until it takes requests."""
+        self.until_health(200, seconds)
+
+    def until_health(self, status: int, seconds: float = READY_SECONDS) -> None:
+        """Waits until readiness answers with a status code."""
+        self.container.until(lambda: self.health() == status, f"readiness {status}", seconds)
+
+
+class Stack:
+    """Starts and stops the parts. Use it as a context."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        backend: Unpacked,
+        postgres: Unpacked,
+        context: SecurityContext,
+        folder: Path,
+        *,
+        limits: bool = True,
+    ) -> None:
+        """`folder` is empty, and keeps the database between its starts."""
+        self._runtime = runtime
+        self._backend = backend
+        self._postgres = postgres
+        self._context = context
+        self._limits = limits
+        self._data = folder / "postgres"
+        self._secret = folder / "password"
+        self._database: Container | None = None
+        self._replicas = 0
+        self.ai = AiStub("127.0.0.6")
+        self._data.mkdir()
+        self._secret.write_text(PASSWORD + "\n")
+        if os.geteuid() == 0:
+            try:
+                os.chown(self._data, _USER, _USER)
+                os.chown(self._secret, _USER, _USER)
+            except OSError as error:
+                raise NeedError(
+                    "PostgreSQL refuses to run as root, and this user namespace has no other user. "
+                    "Run as root to test with PostgreSQL"
+                ) from error
+        self._secret.chmod(0o400)
+
+    def __enter__(self) -> Self:
+        self.ai.start()
+        self.start_database()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ai.stop()
+
+    @property
+    def database(self) -> Container:
+        """The running PostgreSQL."""
+        assert self._database is not None
+        return self._database
+
+    def start_database(self) -> None:
+        """Starts PostgreSQL; what it held before is there again."""
+        # The profile is the service's; PostgreSQL is no part of it.
+        context = replace(self._context, seccomp=None)
+        self._database = self._runtime.start(
+            self._postgres,
+            context,
+            name="postgres",
+            arguments=["-c", f"listen_addresses={_DATABASE_HOST}", "-c", "fsync=off"],
+            environment={
+                "POSTGRES_USER": "todo",
+                "POSTGRES_PASSWORD_FILE": "/run/password",
+            },
+            mounts=[
+                Mount(self._data, "/var/lib/postgresql", read_only=False),
+                Mount(self._secret, "/run/password"),
+            ],
+        )
+        self._database.until(self._accepts, "accepting connections", READY_SECONDS)
+
+    def _accepts(self) -> bool:
+        done = self.database.execute(f"{_PROGRAMS}/pg_isready", "-h", _DATABASE_HOST, "-q")
+        return done.returncode == 0
+
+    def stop_database(self, number: int = signal.SIGINT) -> None:
+        """Stops PostgreSQL: SIGINT breaks connections off, SIGKILL is a crash."""
+        self.database.signal(number)
+        self.database.wait(STOP_SECONDS)
+        self.database.remove()
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What a production deployment sets, besides the address."""
+        digest = hashlib.sha256(API_KEY.encode()).hexdigest()
+        return {
+            "ENVIRONMENT": "prod",
+            "DATABASE_URL": f"postgresql://todo@{_DATABASE_HOST}:5432/todo",
+            "DATABASE_PASSWORD_FILE": "/run/password",
+            "API_KEYS": f"tests:sha256:{digest}",
+            "AI_BASE_URL": self.ai.url,
+            **more,
+        }
+
+    def run(self, *arguments: str, **environment: str) -> Container:
+        """Runs a command of the image, such as "migrate", to its end."""
+        container = self._start("command", arguments, environment, None)
+        container.wait(READY_SECONDS)
+        return container
+
+    def replica(self, context: SecurityContext | None = None, **environment: str) -> Replica:
+        """Starts a backend; it need not be ready yet."""
+        self._replicas += 1
+        host = f"127.0.1.{self._replicas}"
+        container = self._start("backend", None, {"HOST": host, **environment}, context)
+        return Replica(container, f"http://{host}:8000")
+
+    def _start(
+        self,
+        name: str,
+        arguments: tuple[str, ...] | None,
+        environment: Mapping[str, str],
+        context: SecurityContext | None,
+    ) -> Container:
+        return self._runtime.start(
+            self._backend,
+            context or self._context,
+            name=name,
+            arguments=arguments,
+            environment=self.environment(**environment),
+            mounts=[Mount(self._secret, "/run/password")],
+            limits=LIMITS if self._limits else None,
+        )
+
+
+def log_lines(container: Container) -> list[dict[str, object]]:
+    """What it logged as JSON; raises `ValueError` for a line that is none."""
+    return [json.loads(line) for line in container.stdout.splitlines()]

@@ -1,0 +1,175 @@
+"""The image works with what it works with in production."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.sync.client import ClientConnection, connect
+
+from tests.container.bundle import SecurityContext
+from tests.container.runtime import Runtime, Unpacked
+from tests.container.stack import API_KEY, Replica, Stack, log_lines
+
+TODOS = "/api/v1/todos"
+
+
+@pytest.fixture(scope="module")
+def stack(
+    runtime: Runtime,
+    image: Unpacked,
+    postgres: Unpacked,
+    context: SecurityContext,
+    scratch: Path,
+) -> Iterator[Stack]:
+    folder = scratch / "stack"
+    folder.mkdir()
+    with Stack(runtime, image, postgres, context, folder) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def unmigrated(stack: Stack) -> Replica:
+    """A replica that was started before anybody made the schema."""
+    return stack.replica()
+
+
+@pytest.fixture(scope="module")
+def replicas(stack: Stack, unmigrated: Replica) -> list[Replica]:
+    migrated = stack.run("migrate")
+    assert migrated.exit_code == 0, migrated.log
+    both = [unmigrated, stack.replica()]
+    for replica in both:
+        replica.until_ready()
+    return both
+
+
+@pytest.fixture
+def client(replicas: list[Replica]) -> Iterator[httpx.Client]:
+    with replicas[0].client() as made:
+        yield made
+
+
+def create(client: httpx.Client, title: str) -> httpx.Response:
+    answer = client.post(TODOS, json={"title": title})
+    assert answer.status_code == 201, answer.text
+    return answer
+
+
+def test_it_is_unready_until_the_schema_is_there(stack: Stack, unmigrated: Replica) -> None:
+    unmigrated.until_health(503)
+    assert unmigrated.health("live") == 200
+
+    report = httpx.get(f"{unmigrated.url}/health/ready").json()
+
+    status = {one["component"]: one["status"] for one in report["components"]}
+    assert (status["database"], status["schema"]) == ("ok", "unavailable")
+
+
+def test_a_run_of_the_image_migrates(stack: Stack, unmigrated: Replica) -> None:
+    first = stack.run("migrate")
+    second = stack.run("migrate")
+
+    assert first.exit_code == 0, first.log
+    assert "schema: empty -> " in first.stdout
+    assert second.exit_code == 0, second.log
+    assert "->" not in second.stdout
+    unmigrated.until_ready()
+
+
+def test_todos_are_created_read_changed_and_deleted(
+    replicas: list[Replica], client: httpx.Client
+) -> None:
+    created = create(client, "Water the plants")
+    path = created.headers["location"]
+    with replicas[1].client() as other:
+        read = other.get(path)
+        assert read.json()["title"] == "Water the plants"
+        changed = other.patch(
+            path,
+            json={"title": "Water the garden"},
+            headers={
+                "If-Match": read.headers["etag"],
+                "Content-Type": "application/merge-patch+json",
+            },
+        )
+    assert changed.status_code == 200, changed.text
+
+    assert client.get(path).json()["title"] == "Water the garden"
+    assert client.delete(path).status_code == 204
+    assert client.get(path).status_code == 404
+
+
+def test_requests_without_a_key_are_refused(replicas: list[Replica]) -> None:
+    assert httpx.get(f"{replicas[0].url}{TODOS}").status_code == 401
+
+
+def subscribe(replica: Replica) -> ClientConnection:
+    return connect(
+        replica.url.replace("http", "ws") + "/ws/todos",
+        additional_headers={"Authorization": f"Bearer {API_KEY}"},
+        proxy=None,
+    )
+
+
+def test_a_change_on_one_replica_reaches_those_who_follow_another(
+    replicas: list[Replica], client: httpx.Client
+) -> None:
+    with subscribe(replicas[1]) as socket:
+        assert json.loads(socket.recv(5))["kind"] == "hello"
+
+        created = create(client, "Seen elsewhere").json()
+
+        event = json.loads(socket.recv(5))
+    assert event["todo"]["id"] == created["id"]
+    assert event["todo"]["title"] == "Seen elsewhere"
+
+
+def test_the_ai_service_suggests(stack: Stack, client: httpx.Client) -> None:
+    path = create(client, "Water the plants").headers["location"]
+
+    answer = client.post(f"{path}/suggestions")
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["subtasks"] == ["find the can", "fill it"]
+    assert stack.ai.calls == 1
+
+
+def test_metrics_count_what_was_asked(client: httpx.Client) -> None:
+    client.get(TODOS)
+
+    text = client.get("/metrics").text
+
+    assert 'http_requests_total{method="GET",route="/api/v1/todos"' in text
+
+
+def test_logs_are_json_on_standard_output(replicas: list[Replica], client: httpx.Client) -> None:
+    client.get(TODOS, headers={"X-Request-Id": "look-for-me"})
+
+    def logged() -> list[dict[str, object]]:
+        lines = log_lines(replicas[0].container)
+        return [line for line in lines if line.get("request_id") == "look-for-me"]
+
+    (line,) = replicas[0].container.until(logged, "logged", 5)
+    assert line["status"] == 200
+    assert replicas[0].container.stderr == ""
+
+
+def test_nothing_is_written_to_disk(replicas: list[Replica], client: httpx.Client) -> None:
+    create(client, "Kept in the database")
+
+    # The service's own view of its only writable folder.
+    left = list(Path(f"/proc/{replicas[0].container.pid}/root/tmp").iterdir())
+
+    assert left == []
+
+
+def test_no_secret_is_logged(replicas: list[Replica], client: httpx.Client) -> None:
+    client.get(TODOS)
+    time.sleep(0.1)
+
+    for replica in replicas:
+        assert API_KEY not in replica.container.log
+        assert "odd" not in replica.container.log
