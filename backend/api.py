@@ -1,20 +1,15 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request
-from pydantic import StringConstraints
+from fastapi import APIRouter, Depends, Header, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from backend import pagination, todos
+from backend.list_query import ListQuery, list_query
 from backend.models import (
-    TEXT,
-    Moment,
     ParsedTodo,
     ParseRequest,
-    Priority,
-    SortOrder,
-    State,
     Suggestions,
     Todo,
     TodoDraft,
@@ -85,7 +80,6 @@ IdempotencyKey = Annotated[
         pattern=r"^[\x21-\x7e]+$",
     ),
 ]
-SearchText = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=TEXT)]
 
 router = APIRouter(prefix="/api/v1/todos", tags=["todos"], dependencies=[Depends(ApiKey())])
 
@@ -114,36 +108,21 @@ def _todo_response(todo: dict[str, Any], status: int = 200) -> Response:
     summary="List todos",
     response_model=TodoPage,
     responses=_problems(422),
+    openapi_extra={"parameters": ListQuery.parameters()},
 )
-async def list_todos(
-    request: Request,
-    limit: Annotated[int, Query(ge=1, le=100, description="Items on a page.")] = 20,
-    cursor: Annotated[
-        str | None, Query(max_length=500, description="`next_cursor` of the page before.")
-    ] = None,
-    sort: Annotated[SortOrder, Query(description="`-` means falling.")] = "-created_at",
-    state: Annotated[list[State] | None, Query(max_length=4)] = None,
-    priority: Annotated[list[Priority] | None, Query(max_length=4)] = None,
-    due_from: Annotated[Moment | None, Query(description="Due then or later.")] = None,
-    due_before: Annotated[Moment | None, Query(description="Due earlier than that.")] = None,
-    q: Annotated[
-        SearchText | None, Query(description="Text in the title or description, any case.")
-    ] = None,
-) -> Response:
+async def list_todos(request: Request) -> Response:
     """One page of the todos that pass every filter."""
-    order = pagination.Sort(sort)
-    after = None if cursor is None else pagination.decode(order, cursor)
-    which = todos.Filter(
-        states=state or (),
-        priorities=priority or (),
-        due_from=due_from,
-        due_before=due_before,
-        text=q,
+    query = list_query(request.scope["query_string"])
+    order = pagination.Sort(query.sort)
+    after = None if query.cursor is None else pagination.decode(order, query.cursor)
+    rows = await service_of(request).database.rows(
+        *todos.page(query.which, order, query.limit, after)
     )
-    rows = await service_of(request).database.rows(todos.page(which, order, limit, after))
-    more = len(rows) > limit
-    next_cursor = pagination.encode(order, order.position(rows[limit - 1])) if more else None
-    items = [document(row._mapping) for row in rows[:limit]]  # noqa: SLF001
+    next_cursor = None
+    if len(rows) > query.limit:
+        rows = rows[: query.limit]
+        next_cursor = pagination.encode(order, order.position(rows[-1]))
+    items = [document(row) for row in rows]
     return json_response(to_json({"items": items, "next_cursor": next_cursor}))
 
 
@@ -203,14 +182,13 @@ async def parse_todo(request: Request, text: ParseRequest) -> Response:
 )
 async def read_todo(request: Request, todo_id: UUID, if_none_match: IfNoneMatch = None) -> Response:
     """Read one todo."""
-    rows = await service_of(request).database.rows(todos.one(todo_id))
+    rows = await service_of(request).database.rows(todos.ONE, {"todo_id": todo_id})
     if not rows:
         raise todos.missing(todo_id)
-    if if_none_match is not None and todos.matches(
-        if_none_match.replace("W/", ""), rows[0].version
-    ):
-        return Response(status_code=304, headers={"ETag": todos.etag(rows[0].version)})
-    return _todo_response(document(rows[0]._mapping))  # noqa: SLF001
+    version = rows[0]["version"]
+    if if_none_match is not None and todos.matches(if_none_match.replace("W/", ""), version):
+        return Response(status_code=304, headers={"ETag": todos.etag(version)})
+    return _todo_response(document(rows[0]))
 
 
 @router.put(
@@ -280,9 +258,9 @@ async def delete_todo(request: Request, todo_id: UUID, if_match: IfMatch = None)
 async def suggest_for_todo(request: Request, todo_id: UUID) -> Response:
     """Have the AI service propose how to go about a todo. Nothing is stored."""
     service = service_of(request)
-    rows = await service.database.rows(todos.one(todo_id))
+    rows = await service.database.rows(todos.ONE, {"todo_id": todo_id})
     if not rows:
         raise todos.missing(todo_id)
-    todo = document(rows[0]._mapping)  # noqa: SLF001
+    todo = document(rows[0])
     data = {name: todo[name] for name in ("title", "description", "priority", "due", "tags")}
     return json_response(to_json(await service.ai.ask(SUGGEST, data, Suggestions)))

@@ -3,12 +3,13 @@
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, func, tuple_
 
 from backend.problems import Problem
 from backend.tables import PRIORITIES, Moment, todos
@@ -39,7 +40,7 @@ class Sort:
         """What is compared; never NULL."""
         column = todos.c[self.column]
         if column.nullable:
-            return func.coalesce(column, literal(self.missing, Moment), type_=Moment)
+            return func.coalesce(column, bindparam("missing", type_=Moment), type_=Moment)
         return column
 
     @property
@@ -47,24 +48,24 @@ class Sort:
         """What stands for NULL."""
         return LONG_AGO if self.is_descending else NEVER
 
-    def apply(self, query: Select[Any], after: tuple[Any, UUID] | None) -> Select[Any]:
-        """The query in this order, from behind a position on."""
-        key, identity = self.key, todos.c.id
+    def apply(self, query: Select[Any]) -> Select[Any]:
+        """The query in this order."""
         if self.is_descending:
-            query = query.order_by(key.desc(), identity.desc())
-        else:
-            query = query.order_by(key, identity)
-        if after is None:
-            return query
-        value = literal(after[0], key.type)
-        position = tuple_(value, literal(after[1], identity.type))
-        here = tuple_(key, identity)
-        return query.where(here < position if self.is_descending else here > position)
+            return query.order_by(self.key.desc(), todos.c.id.desc())
+        return query.order_by(self.key, todos.c.id)
 
-    def position(self, row: Any) -> tuple[Any, UUID]:
+    def is_behind(self, value: str, identity: str) -> ColumnElement[bool]:
+        """The condition that a row comes later than the position which two parameters name."""
+        here = tuple_(self.key, todos.c.id)
+        position = tuple_(
+            bindparam(value, type_=self.key.type), bindparam(identity, type_=todos.c.id.type)
+        )
+        return here < position if self.is_descending else here > position
+
+    def position(self, row: Mapping[Any, Any]) -> tuple[Any, UUID]:
         """Where a row stands in this order."""
-        value = getattr(row, self.column)
-        return (self.missing if value is None else value), row.id
+        value = row[self.column]
+        return (self.missing if value is None else value), row["id"]
 
 
 def encode(sort: Sort, position: tuple[Any, UUID]) -> str:

@@ -47,6 +47,10 @@ class DatabaseDown(Exception):  # noqa: N818  (a state, in the reader's words)
     """No connection to the database, or one that has fallen silent."""
 
 
+class DatabaseSlow(Exception):  # noqa: N818
+    """A statement took longer than it may."""
+
+
 class Problem(HTTPException):
     """An error that the client is told about.
 
@@ -114,7 +118,9 @@ def from_database(error: Exception) -> Problem:
         return unavailable("database-busy", "every database connection is in use")
     if isinstance(error, IntegrityError):
         raise error
-    if isinstance(error, DBAPIError) and is_statement_timeout(error):
+    if isinstance(error, DatabaseSlow) or (
+        isinstance(error, DBAPIError) and is_statement_timeout(error)
+    ):
         return unavailable("database-slow", "the database took too long")
     if isinstance(error, DBAPIError) and not is_outage(error):
         raise error
@@ -128,17 +134,22 @@ def is_statement_timeout(error: DBAPIError) -> bool:
 
 
 def is_outage(error: DBAPIError) -> bool:
-    """Whether the connection or the server, not the statement, is at fault.
-
-    SQLSTATE classes 08 (connection), 53 (resources), 57P (shutdown) and 25006 (a standby, in the
-    middle of a failover): PostgreSQL 17, appendix A.
-    """
+    """Whether the connection or the server, not the statement, is at fault."""
     state = getattr(error.orig, "sqlstate", None)
     if isinstance(state, str):
-        return state.startswith(("08", "53", "57P", "25006"))
+        return is_outage_state(state)
     return error.connection_invalidated or isinstance(
         getattr(error.orig, "__cause__", None), OSError
     )
+
+
+def is_outage_state(state: str | None) -> bool:
+    """Whether an SQLSTATE speaks of the connection or the server.
+
+    Classes 08 (connection), 53 (resources), 57P (shutdown), and 25006 (a standby, in the middle of
+    a failover): PostgreSQL 17, appendix A.
+    """
+    return state is not None and state.startswith(("08", "53", "57P", "25006"))
 
 
 def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> str:
@@ -183,5 +194,5 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     app.add_exception_handler(Exception, on_defect)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
-    for kind in (PoolTimeoutError, DBAPIError, DatabaseDown):
+    for kind in (PoolTimeoutError, DBAPIError, DatabaseDown, DatabaseSlow):
         app.add_exception_handler(kind, on_database)

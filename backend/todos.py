@@ -4,8 +4,10 @@ Each change is recorded in the change feed in the same transaction, so the feed 
 tells of nothing that was rolled back.
 """
 
+import functools
 import hashlib
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +16,12 @@ from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import Integer, Text, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from backend.database import Query
 from backend.models import PRIORITY_RANKS, Priority, State, TodoDraft, document
 from backend.pagination import Sort
 from backend.problems import Problem
@@ -29,7 +32,7 @@ CHANNEL = "todo_events"
 FEED_LOCK = 0x66656564
 
 _COLUMNS = list(todos.c)
-_ONE = select(*_COLUMNS).where(todos.c.id == bindparam("todo_id"))
+ONE = Query(select(*_COLUMNS).where(todos.c.id == bindparam("todo_id")))
 _NOTIFY = text(f"SELECT pg_advisory_xact_lock({FEED_LOCK}), pg_notify('{CHANNEL}', '')")
 
 
@@ -42,41 +45,65 @@ def new_id() -> UUID:
     return UUID(int=(high << 64) | low)
 
 
-def one(todo_id: UUID) -> Select[Any]:
-    """The query for one todo."""
-    return _ONE.params(todo_id=todo_id)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Filter:
     """Which todos a list holds; `None` and empty do not filter."""
 
-    states: Sequence[State] = ()
-    priorities: Sequence[Priority] = ()
+    states: tuple[State, ...] = ()
+    priorities: tuple[Priority, ...] = ()
     due_from: datetime | None = None
     due_before: datetime | None = None
     text: str | None = None
 
-    def apply(self, query: Select[Any]) -> Select[Any]:
-        """The query with these conditions."""
-        if self.states:
-            query = query.where(todos.c.state.in_([state.value for state in self.states]))
-        if self.priorities:
-            ranks = [PRIORITY_RANKS[priority] for priority in self.priorities]
-            query = query.where(todos.c.priority.in_(ranks))
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters of the conditions."""
+        values: dict[str, Any] = {}
+        for number, state in enumerate(self.states):
+            values[f"state_{number}"] = state.value
+        for number, priority in enumerate(self.priorities):
+            values[f"priority_{number}"] = PRIORITY_RANKS[priority]
         if self.due_from is not None:
-            query = query.where(todos.c.due >= self.due_from)
+            values["due_from"] = self.due_from
         if self.due_before is not None:
-            query = query.where(todos.c.due < self.due_before)
-        if self.text:
-            columns = (todos.c.title, todos.c.description)
-            query = query.where(or_(*(c.icontains(self.text, autoescape=True) for c in columns)))
-        return query
+            values["due_before"] = self.due_before
+        if self.text is not None:
+            escaped = re.sub(r"([/%_])", r"/\1", self.text)
+            values["text"] = f"%{escaped}%"
+        return values
 
 
-def page(which: Filter, sort: Sort, limit: int, after: tuple[Any, UUID] | None) -> Select[Any]:
-    """The query for one page and one item more, which tells whether there is a next page."""
-    return sort.apply(which.apply(select(*_COLUMNS)), after).limit(limit + 1)
+def page(
+    which: Filter, sort: Sort, limit: int, after: tuple[Any, UUID] | None
+) -> tuple[Query, dict[str, Any]]:
+    """The query, and its values, for one page and one item more, which tells if there is a next."""
+    values = which.values
+    query = _page(sort, frozenset(values), after is not None)
+    values["limit"] = limit + 1
+    values["missing"] = sort.missing
+    if after is not None:
+        values["after_value"], values["after_id"] = after
+    return query, values
+
+
+@functools.lru_cache(maxsize=1024)
+def _page(sort: Sort, conditions: frozenset[str], is_continued: bool) -> Query:
+    query = select(*_COLUMNS)
+    for column, prefix in ((todos.c.state, "state_"), (todos.c.priority, "priority_")):
+        names = sorted(name for name in conditions if name.startswith(prefix))
+        if names:
+            query = query.where(or_(*(column == bindparam(name) for name in names)))
+    if "due_from" in conditions:
+        query = query.where(todos.c.due >= bindparam("due_from"))
+    if "due_before" in conditions:
+        query = query.where(todos.c.due < bindparam("due_before"))
+    if "text" in conditions:
+        wanted = bindparam("text", type_=Text)
+        columns = (todos.c.title, todos.c.description)
+        query = query.where(or_(*(column.ilike(wanted, escape="/") for column in columns)))
+    if is_continued:
+        query = query.where(sort.is_behind("after_value", "after_id"))
+    return Query(sort.apply(query).limit(bindparam("limit", type_=Integer)))
 
 
 @dataclass(frozen=True)
@@ -154,10 +181,10 @@ async def locked(connection: AsyncConnection, todo_id: UUID, if_match: str | Non
     Raises:
         Problem: 404, there is none; 412, If-Match lacks its ETag (RFC 9110 section 13.1.1).
     """
-    query = one(todo_id)
+    query = ONE.select
     if connection.dialect.name != "sqlite":
         query = query.with_for_update()
-    row = (await connection.execute(query)).first()
+    row = (await connection.execute(query, {"todo_id": todo_id})).first()
     if row is None:
         if if_match is not None:
             raise Problem(412, "version-mismatch", f"no todo has the id {todo_id}")

@@ -199,7 +199,9 @@ async def test_all_attempts_together_are_bounded_in_time(stub: AiStub, sqlite_ur
 
 async def test_the_breaker_opens_and_then_tries_once(stub: AiStub, sqlite_url: str) -> None:
     stub.behaviour = responds(b"", 500)
-    settings = options(stub, ai_breaker_failures=3, ai_breaker_recovery=1)
+    settings = options(
+        stub, ai_breaker_failures=3, ai_breaker_recovery=1, ai_read_timeout=5, ai_total_timeout=5
+    )
     async with open_app(sqlite_url, **settings) as (_, client):
         for _ in range(3):
             assert (await suggest(client)).status_code == 502
@@ -214,8 +216,10 @@ async def test_the_breaker_opens_and_then_tries_once(stub: AiStub, sqlite_url: s
         assert found['ai_calls_total{outcome="circuit-open"}'] == 1
 
         await asyncio.sleep(1.1)
-        stub.behaviour = after(0.1, says(SUGGESTIONS))
-        trials = await asyncio.gather(*(suggest(client) for _ in range(5)))
+        stub.behaviour = after(1.0, says(SUGGESTIONS))
+        created = await client.post(PATH, json={"title": "x"})
+        path = f"{created.headers['Location']}/suggestions"
+        trials = await asyncio.gather(*(client.post(path) for _ in range(5)))
         assert sorted(one.status_code for one in trials) == [200, 503, 503, 503, 503]
         assert (await suggest(client)).status_code == 200
 

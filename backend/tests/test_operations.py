@@ -222,7 +222,7 @@ async def test_an_unexpected_error_is_a_500_problem_without_its_message(
 ) -> None:
     async with open_app(sqlite_url) as (app, client):
 
-        async def fail(_: object) -> None:
+        async def fail(*_: object) -> None:
             raise RuntimeError("hunter2")
 
         monkeypatch.setattr(app.state.service.database, "rows", fail)
