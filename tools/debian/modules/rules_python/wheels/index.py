@@ -125,7 +125,7 @@ def _failure(wanted: Wanted, target: Target, output: str) -> str:
         return (
             f"{wanted.requirement}: no wheel for CPython {target.python} on {target.platform}. "
             f"Files of this version at {_tried(output)}:{listed}\n"
-            "Lock a version that has one: `bazel run //:requirements.update`."
+            "Lock a version that has one: `tools/bazel run //:requirements.update`."
         )
     tail = "".join(f"\n    {line}" for line in output.strip().splitlines()[-_LINES:])
     return f"{wanted.requirement} for {target.platform}: pip failed:{tail}"
@@ -139,7 +139,7 @@ def mismatch(wanted: Wanted, actual: str, source: str) -> str:
         f"    expected {expected}\n"
         f"    actual   {actual}\n"
         f"    source   {source}\n"
-        "If the index is right, lock it anew: `bazel run //:requirements.update`."
+        "If the index is right, lock it anew: `tools/bazel run //:requirements.update`."
     )
 
 

@@ -72,7 +72,7 @@ def _libraries(package, version, platform, deps, lock):
         _missing_requirement(
             name = missing,
             message = ("{} {} needs {} on {}, which {} lacks. " +
-                       "Lock it: `bazel run //:requirements.update`.").format(
+                       "Lock it: `tools/bazel run //:requirements.update`.").format(
                 package,
                 version,
                 name,

@@ -147,5 +147,5 @@ def _sha256(option: str, place: str) -> str:
 def _no_hash(place: str) -> tuple[str, ...]:
     raise WheelError(
         f"{place}: no hash; expected --hash=sha256:HEX for every file of the version. "
-        "`bazel run //:requirements.update` writes them"
+        "`tools/bazel run //:requirements.update` writes them"
     )
