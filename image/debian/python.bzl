@@ -28,11 +28,15 @@ package(default_visibility = ["//visibility:public"])
 
 py_runtime(
     name = "runtime",
-    files = glob([
-        "usr/bin/python{version}",
-        "usr/lib/*-linux-gnu/*.so*",
-        "usr/lib/python{version}/**",
-    ]),
+    files = glob(
+        [
+            "usr/bin/python{version}",
+            "usr/lib/*-linux-gnu/*.so*",
+            "usr/lib/python{major}{minor}.zip",
+            "usr/lib/python{version}/**",
+        ],
+        allow_empty = True,
+    ),
     interpreter = "usr/bin/python3",
     interpreter_version_info = {{
         "major": "{major}",
@@ -73,14 +77,15 @@ toolchain(
 )
 """
 
-def _compile(ctx, version):
-    """Compiles the standard library, which makes the interpreter start several times faster."""
+def _pack(ctx, version):
+    """Packs the standard library; library.py says why."""
     if ctx.os.arch not in _HOSTS[ctx.attr.architecture]:
         return
-    command = ["usr/bin/python3", "-I", "-m", "compileall", "-q", "-j1", "--invalidation-mode=unchecked-hash"]
-    result = ctx.execute(command + ["-s", str(ctx.path("")), "usr/lib/python" + version])
+    library = "usr/lib/python" + version
+    archive = "usr/lib/python{}.zip".format(version.replace(".", ""))
+    result = ctx.execute(["usr/bin/python3", "-I", ctx.path(ctx.attr._library), library, archive])
     if result.return_code:
-        fail("compiling the standard library failed:\n" + result.stdout + result.stderr)
+        fail("packing the standard library failed:\n" + result.stdout + result.stderr)
 
 def _debian_python_impl(ctx):
     for deb in ctx.attr.debs:
@@ -96,7 +101,7 @@ def _debian_python_impl(ctx):
         "usr/bin/python3",
         _WRAPPER.format(loader = loader, libraries = loader.rpartition("/")[0], version = version),
     )
-    _compile(ctx, version)
+    _pack(ctx, version)
     major, _, minor = version.partition(".")
     ctx.file("BUILD.bazel", _BUILD.format(version = version, major = major, minor = minor))
 
@@ -107,6 +112,7 @@ debian_python = repository_rule(
         "debs": attr.label_list(mandatory = True, allow_files = [".deb"], doc = "interpreter, library and what they link"),
         "python_version": attr.string(mandatory = True, doc = "major and minor version"),
         "unused": attr.string_list(doc = "paths to leave out"),
+        "_library": attr.label(default = "//image/debian:library.py"),
     },
 )
 
