@@ -59,6 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         separate_input_output_schemas=False,
+        # Metrics and logs are our own; looking for OpenTelemetry on each request is not free.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     service = app.state.service = Service(settings)
     problems.install(app, [*api.router.routes, *operations.router.routes])

@@ -22,7 +22,10 @@ class LimitedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_header()
+        if len(self.connections) > self.settings.max_connections:
+            self._refuse(503, "too-many-connections", "this replica holds all it may")
+        else:
+            self._await_header()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._header_came()
@@ -95,6 +98,7 @@ class LimitedHttp(HttpToolsProtocol):
         self.transport.write(
             STATUS_LINE[status]
             + f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n".encode()
+            + (b"retry-after: 1\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else b"")
             + b"connection: close\r\n\r\n"
             + body
         )

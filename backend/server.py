@@ -80,7 +80,6 @@ def run(settings: Settings, listener: socket.socket) -> None:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         server_header=False,
-        limit_concurrency=settings.max_connections,
         backlog=BACKLOG,
         timeout_keep_alive=round(settings.keep_alive_timeout),
         timeout_graceful_shutdown=round(settings.grace_seconds),

@@ -238,7 +238,7 @@ class Settings(BaseSettings):
         "balancer's.",
     )
     max_connections: int = Field(
-        10_000, ge=1, description="Connections and requests in flight before 503."
+        10_000, ge=1, description="Connections held open; one more gets 503."
     )
 
     # WebSocket

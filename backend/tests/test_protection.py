@@ -167,6 +167,20 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def test_a_connection_too_many_gets_a_503_problem(tmp_path: Path) -> None:
+    with Running(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", MAX_CONNECTIONS="2") as server:
+        server.wait_ready()
+        with (
+            socket.create_connection(("127.0.0.1", server.port)),
+            socket.create_connection(("127.0.0.1", server.port)),
+        ):
+            answer = talk(server)
+        wait_for(lambda: httpx.get(f"{server.url}/health/live").status_code == 200)
+    assert status(answer) == 503
+    assert b"application/problem+json" in answer
+    assert b"retry-after: 1\r\n" in answer
+
+
 def test_errors_of_the_framework_are_problems_too(server: Running) -> None:
     missing = httpx.get(f"{server.url}/nowhere")
     method = httpx.delete(f"{server.url}{PATH}")

@@ -228,6 +228,26 @@ async def test_sockets_are_limited_in_all_and_per_client(tmp_path: Path) -> None
             pass
 
 
+@pytest.mark.parametrize(("proxy", "is_believed"), [("127.0.0.1", True), ("192.0.2.1", False)])
+async def test_a_forwarded_address_is_believed_from_a_trusted_proxy_only(
+    tmp_path: Path, proxy: str, is_believed: bool
+) -> None:
+    with Running(
+        DATABASE_URL=f"sqlite:///{tmp_path}/x.db",
+        TRUSTED_PROXIES=proxy,
+        WS_MAX_CONNECTIONS_PER_CLIENT="1",
+    ) as server:
+        server.wait_ready()
+        one = {"additional_headers": {"X-Forwarded-For": "198.51.100.1"}}
+        two = {"additional_headers": {"X-Forwarded-For": "198.51.100.2"}}
+        async with follow(server, "", **one):
+            if is_believed:
+                async with follow(server, "", **two):
+                    pass
+            else:
+                assert (await refusal(server, **two)).status_code == 429
+
+
 def server_sockets(server: Running) -> float:
     return samples(httpx.get(f"{server.url}/metrics").text)["websocket_connections"]
 
