@@ -66,7 +66,7 @@ def initialise(settings: Settings, programs: Path = BIN) -> None:
     method = "scram-sha-256" if settings.password else "trust"
     command = [
         *(programs / "initdb", "--pgdata", beside, "--username", settings.owner),
-        *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"),
+        *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
         *(f"--auth={method}", "--data-checksums", "--no-instructions"),
     ]
     with tempfile.NamedTemporaryFile("w") as secret:

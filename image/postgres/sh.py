@@ -49,7 +49,8 @@ def parse(command: str) -> tuple[list[str], list[tuple[int, str, str]]]:
 def main() -> None:
     """Becomes the command; exits 127 where it cannot."""
     try:
-        option, command = sys.argv[1:3]
+        # glibc's popen and system put "--" before the command.
+        option, command = [word for word in sys.argv[1:] if word != "--"]
         if option != "-c":
             raise ValueError(f"expected -c and a command, got {option!r}")
         words, redirections = parse(command)
