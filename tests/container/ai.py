@@ -11,9 +11,10 @@ SUGGESTIONS = {"subtasks": ["find the can", "fill it"], "priority": "high", "due
 
 @dataclass
 class Behaviour:
-    """What the next answers are; `delay` in seconds."""
+    """What the next answers are: a model's `content`, or else any `body`; `delay` in seconds."""
 
     status: int = 200
+    body: bytes | None = None
     content: str = field(default_factory=lambda: json.dumps(SUGGESTIONS))
     delay: float = 0.0
 
@@ -49,7 +50,7 @@ class AiStub:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                self._answer(200, {"data": []})
+                self._answer(200, b'{"data": []}')
 
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
@@ -58,10 +59,10 @@ class AiStub:
                 if behaviour.delay:
                     stub._released.wait(behaviour.delay)
                 message = {"role": "assistant", "content": behaviour.content}
-                self._answer(behaviour.status, {"choices": [{"message": message}]})
+                document = json.dumps({"choices": [{"message": message}]}).encode()
+                self._answer(behaviour.status, behaviour.body or document)
 
-            def _answer(self, status: int, document: object) -> None:
-                body = json.dumps(document).encode()
+            def _answer(self, status: int, body: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))

@@ -12,6 +12,7 @@ from tests.container.cgroups import Cgroups
 from tests.container.main import IDENTITY
 from tests.container.namespaces import Identity
 from tests.container.runtime import Runtime, Unpacked
+from tests.container.stack import Stack
 from tests.structure import layout
 from tests.structure.layout import Image
 
@@ -29,6 +30,14 @@ def cgroups(identity: Identity) -> Iterator[Cgroups | None]:
         return
     with Cgroups(identity.process) as groups:
         yield groups
+
+
+@pytest.fixture(scope="session")
+def limits(cgroups: Cgroups | None) -> Cgroups:
+    """Control groups, for tests that are about them."""
+    if cgroups is None:
+        pytest.fail("limits take control groups, which are root's here. Run as root to test them")
+    return cgroups
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +74,20 @@ def context(identity: Identity) -> SecurityContext:
     profile = bundle.seccomp(Path(os.environ["SECCOMP"]))
     # In a user namespace of one id there is no other user to become; tests of identity say so.
     return SecurityContext(seccomp=profile, user="" if identity.root else "0:0")
+
+
+@pytest.fixture(scope="module")
+def stack(
+    runtime: Runtime,
+    image: Unpacked,
+    postgres: Unpacked,
+    context: SecurityContext,
+    cgroups: Cgroups | None,
+    tmp_path_factory: pytest.TempPathFactory,
+    scratch: Path,
+) -> Iterator[Stack]:
+    """PostgreSQL and an AI service that run, and a database that is empty."""
+    folder = scratch / tmp_path_factory.mktemp("stack").name
+    folder.mkdir()
+    with Stack(runtime, image, postgres, context, folder, limits=cgroups is not None) as made:
+        yield made

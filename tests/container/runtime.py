@@ -188,6 +188,16 @@ class Container:
             timeout=seconds,
         )
 
+    def processes(self) -> list[int]:
+        """The ids, here, of all its processes."""
+        own = (Path("/proc") / str(self.pid) / "ns/pid").readlink()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (folder / "ns/pid").readlink() == own:
+                    found.append(int(folder.name))
+        return sorted(found)
+
     def status(self) -> dict[str, str]:
         """/proc/PID/status of its first process, by field."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()

@@ -3,6 +3,7 @@
 All listen on loopback addresses of the test's own network namespace, each on its usual port.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -142,6 +143,19 @@ class Stack:
         self.database.signal(number)
         self.database.wait(STOP_SECONDS)
         self.database.remove()
+
+    def freeze_database(self) -> None:
+        """Stops every process of PostgreSQL where it stands: connections stay, answers do not."""
+        self._signal_database(signal.SIGSTOP)
+
+    def thaw_database(self) -> None:
+        """Lets them go on."""
+        self._signal_database(signal.SIGCONT)
+
+    def _signal_database(self, number: int) -> None:
+        for pid in self.database.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a production deployment sets, besides the address."""

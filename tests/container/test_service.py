@@ -9,12 +9,9 @@ import httpx
 import pytest
 
 from tests.container.bundle import SecurityContext
-from tests.container.cgroups import Cgroups, Limits
-from tests.container.namespaces import Identity
 from tests.container.runtime import Container, Runtime, Unpacked
+from tests.container.stack import LIMITS
 
-MIB = 1024 * 1024
-LIMITS = Limits(memory=256 * MIB, cpus=1.0, pids=64)
 URL = "http://127.0.0.1:8000"
 READY_SECONDS = 30.0
 STOP_SECONDS = 5.0
@@ -95,19 +92,6 @@ def test_there_is_no_shell(service: Container, shell: str) -> None:
     assert "no such file" in done.stderr or "not found" in done.stderr, done.stderr
 
 
-def test_it_runs_as_an_ordinary_user(service: Container, identity: Identity) -> None:
-    if not identity.root:
-        pytest.fail(
-            "the container runs as this machine's user: a user namespace has one user id unless "
-            "newuidmap gives it more. Run as root to test the image's own user"
-        )
-    status = service.status()
-
-    assert status["Uid"].split() == ["65532"] * 4
-    assert status["Gid"].split() == ["65532"] * 4
-    assert status["Groups"] == ""
-
-
 def test_it_has_no_capabilities_and_cannot_get_any(service: Container) -> None:
     status = service.status()
 
@@ -119,15 +103,6 @@ def test_it_has_no_capabilities_and_cannot_get_any(service: Container) -> None:
 def test_its_system_calls_are_filtered(service: Container) -> None:
     # 2: SECCOMP_MODE_FILTER (proc_pid_status(5)).
     assert service.status()["Seccomp"] == "2"
-
-
-def test_its_limits_are_in_force(service: Container, cgroups: Cgroups | None) -> None:
-    if cgroups is None:
-        pytest.fail("limits take control groups, which are root's here. Run as root to test them")
-
-    assert cgroups.memory_limit(service.name) == LIMITS.memory
-    assert cgroups.pids_limit(service.name) == LIMITS.pids
-    assert cgroups.cpus(service.name) == LIMITS.cpus
 
 
 def test_it_ends_cleanly_on_sigterm(service: Container) -> None:

@@ -9,25 +9,9 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.container.bundle import SecurityContext
-from tests.container.runtime import Runtime, Unpacked
 from tests.container.stack import API_KEY, Replica, Stack, log_lines
 
 TODOS = "/api/v1/todos"
-
-
-@pytest.fixture(scope="module")
-def stack(
-    runtime: Runtime,
-    image: Unpacked,
-    postgres: Unpacked,
-    context: SecurityContext,
-    scratch: Path,
-) -> Iterator[Stack]:
-    folder = scratch / "stack"
-    folder.mkdir()
-    with Stack(runtime, image, postgres, context, folder) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from tests.container.namespaces import Identity
 from tests.container.runtime import Container, ContainerError, Runtime, Unpacked
 
 PYTHON = "/usr/bin/python3.13"
-MIB = 1024 * 1024
 
 UNSHARE = """
 import ctypes
@@ -151,37 +150,6 @@ def test_loopback_is_up(python: Python) -> None:
     container = python.start(CONNECT)
 
     assert container.wait(10) == 0, container.log
-
-
-def test_memory_beyond_the_limit_ends_the_process(python: Python, cgroups: Cgroups | None) -> None:
-    if cgroups is None:
-        pytest.fail("limits take control groups, which are root's here. Run as root to test them")
-
-    container = python.start("b = bytearray(200 << 20)", limits=Limits(memory=64 * MIB))
-
-    assert container.wait(20) == 128 + signal.SIGKILL
-    assert cgroups.kills(container.name) >= 1
-
-
-def test_processes_beyond_the_limit_are_refused(python: Python, cgroups: Cgroups | None) -> None:
-    if cgroups is None:
-        pytest.fail("limits take control groups, which are root's here. Run as root to test them")
-    code = """
-import os, time
-for n in range(20):
-    try:
-        pid = os.fork()
-    except BlockingIOError:
-        print(n)
-        break
-    if pid == 0:
-        time.sleep(60)
-"""
-    container = python.start(code, limits=Limits(pids=5))
-
-    container.wait(20)
-
-    assert container.stdout == "4\n"
 
 
 def test_nothing_is_left_of_a_removed_container(

@@ -1,0 +1,255 @@
+"""What the service does while what it needs fails, and afterwards."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.container.ai import SUGGESTIONS, Behaviour
+from tests.container.bundle import SecurityContext
+from tests.container.load import TODOS, Load, missing
+from tests.container.stack import Replica, Stack
+
+STOP_SECONDS = 30.0
+
+
+@pytest.fixture(scope="module")
+def migrated(stack: Stack) -> Stack:
+    done = stack.run("migrate")
+    assert done.exit_code == 0, done.log
+    return stack
+
+
+@pytest.fixture
+def replica(migrated: Stack) -> Iterator[Replica]:
+    made = migrated.replica(
+        AI_BREAKER_FAILURES="2",
+        AI_BREAKER_RECOVERY="2",
+        AI_READ_TIMEOUT="1",
+        AI_RETRIES="0",
+        DATABASE_POOL_SIZE="2",
+        DATABASE_MAX_OVERFLOW="0",
+        DATABASE_POOL_TIMEOUT="0.5",
+        DATABASE_STATEMENT_TIMEOUT="2",
+        DATABASE_CONNECT_TIMEOUT="2",
+    )
+    made.until_ready()
+    yield made
+    made.container.remove()
+
+
+@pytest.fixture
+def client(replica: Replica) -> Iterator[httpx.Client]:
+    with replica.client() as made:
+        yield made
+
+
+def todo(client: httpx.Client, title: str = "Water the plants") -> str:
+    answer = client.post(TODOS, json={"title": title})
+    assert answer.status_code == 201, answer.text
+    return str(answer.headers["location"])
+
+
+def test_without_a_database_it_waits_and_then_starts(migrated: Stack) -> None:
+    migrated.stop_database()
+    replica = migrated.replica()
+    try:
+        replica.until_health(503)
+        assert replica.health("startup") == 503
+        assert replica.health("live") == 200
+
+        migrated.start_database()
+
+        replica.until_ready()
+        assert replica.health("startup") == 200
+    finally:
+        replica.container.remove()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "crashed"])
+def test_a_database_that_goes_and_comes_back_costs_no_todo(
+    migrated: Stack, replica: Replica, how: signal.Signals
+) -> None:
+    with Load([replica]) as load:
+        load.until(50)
+        migrated.stop_database(how)
+        replica.until_health(503)
+        assert replica.health("live") == 200
+        migrated.start_database()
+        replica.until_ready()
+        load.until(50)
+
+    assert load.wrong == []
+    assert set(load.statuses) <= {200, 201, 503}, load.statuses
+    assert missing(load, replica) == []
+
+
+def test_a_database_that_does_not_answer_delays_nobody_for_long(
+    migrated: Stack, replica: Replica, client: httpx.Client
+) -> None:
+    path = todo(client)
+    migrated.freeze_database()
+    try:
+        began = time.monotonic()
+        answer = client.get(path)
+        seconds = time.monotonic() - began
+        replica.until_health(503)
+        live = replica.health("live")
+    finally:
+        migrated.thaw_database()
+
+    assert answer.status_code == 503, answer.text
+    # The statement's time and the pool's, and some for a busy machine.
+    assert seconds < 6
+    assert live == 200
+    replica.until_ready()
+    assert client.get(path).status_code == 200
+
+
+def test_without_a_free_connection_requests_are_refused_soon(
+    migrated: Stack, replica: Replica
+) -> None:
+    with replica.client() as client:
+        path = todo(client)
+    migrated.freeze_database()
+    try:
+        with Load([replica], clients=6) as load:
+            load.until(12, seconds=30)
+    finally:
+        migrated.thaw_database()
+
+    assert load.statuses[503] >= 6, load.statuses
+    assert load.wrong == []
+    replica.until_ready()
+    with replica.client() as client:
+        assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Behaviour(status=500),
+        Behaviour(body=b"<html>"),
+        Behaviour(delay=5),
+        None,
+    ],
+    ids=["fails", "sends no JSON", "is slow", "is down"],
+)
+def test_a_broken_ai_service_is_left_alone_until_it_works(
+    migrated: Stack, replica: Replica, client: httpx.Client, behaviour: Behaviour | None
+) -> None:
+    path = todo(client)
+    ai = migrated.ai
+    if behaviour is None:
+        ai.stop()
+    else:
+        ai.behaviour = behaviour
+    try:
+        first = [client.post(f"{path}/suggestions").status_code for _ in range(2)]
+        calls = ai.calls
+        opened = client.post(f"{path}/suggestions")
+        assert client.get(path).status_code == 200
+        assert replica.health() == 200
+    finally:
+        ai.behaviour = Behaviour()
+        if behaviour is None:
+            ai.start()
+
+    assert set(first) <= {502, 503, 504}, first
+    # Open: nobody is asked.
+    assert opened.status_code == 503, opened.text
+    assert ai.calls == calls
+
+    # Half-open after two seconds: one trial call, which closes it.
+    def suggested() -> object:
+        answer = client.post(f"{path}/suggestions")
+        return answer.status_code == 200 and answer.json()["subtasks"]
+
+    asked = replica.container.until(suggested, "asking the AI service again", 10)
+    assert asked == SUGGESTIONS["subtasks"]
+
+
+def test_a_model_that_talks_nonsense_is_asked_again(migrated: Stack, client: httpx.Client) -> None:
+    path = todo(client)
+    migrated.ai.behaviour = Behaviour(content="nonsense")
+    try:
+        answers = [client.post(f"{path}/suggestions").status_code for _ in range(3)]
+    finally:
+        migrated.ai.behaviour = Behaviour()
+
+    assert answers == [502, 502, 502]
+    assert client.post(f"{path}/suggestions").status_code == 200
+
+
+def test_a_full_temporary_folder_hinders_nobody(replica: Replica, client: httpx.Client) -> None:
+    filler = Path(f"/proc/{replica.container.pid}/root/tmp/filler")
+    with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+    path = todo(client)
+
+    assert client.get(path).status_code == 200
+    assert replica.health() == 200
+
+
+def test_a_replica_that_ends_under_load_fails_no_request(migrated: Stack) -> None:
+    replicas = [migrated.replica(), migrated.replica()]
+    for replica in replicas:
+        replica.until_ready()
+    with Load(replicas) as load:
+        load.until(100)
+        replicas[0].container.signal(signal.SIGTERM)
+        code = replicas[0].container.wait(STOP_SECONDS)
+        load.until(100)
+
+    assert code == 0, replicas[0].container.log
+    assert load.wrong == []
+    assert set(load.statuses) == {200, 201}, load.statuses
+    assert missing(load, replicas[1]) == []
+    replicas[1].container.remove()
+
+
+def test_a_replica_that_is_killed_takes_no_todo_with_it(migrated: Stack) -> None:
+    replicas = [migrated.replica(), migrated.replica()]
+    for replica in replicas:
+        replica.until_ready()
+    with Load(replicas) as load:
+        load.until(100)
+        replicas[0].container.signal(signal.SIGKILL)
+        replicas[0].container.wait(STOP_SECONDS)
+        load.until(200)
+
+    # Whoever was talking to it hears nothing; everybody else is served.
+    assert set(load.statuses) <= {0, 200, 201}, load.statuses
+    assert load.statuses[0] < load.requests / 4
+    assert missing(load, replicas[1]) == []
+    replicas[1].container.remove()
+
+
+def test_an_unreadable_secret_ends_it_before_it_listens(
+    migrated: Stack, context: SecurityContext
+) -> None:
+    other = SecurityContext(user="1000:1000", seccomp=context.seccomp, tmpfs=context.tmpfs)
+
+    replica = migrated.replica(other)
+
+    assert replica.container.wait(20) == 78
+    assert "DATABASE_PASSWORD_FILE: got '/run/password'" in replica.container.stderr
+    assert "Permission denied" in replica.container.stderr
+    assert "Traceback" not in replica.container.stderr
+
+
+def test_what_went_wrong_is_logged_as_json(migrated: Stack, replica: Replica) -> None:
+    migrated.stop_database()
+    replica.until_health(503)
+    migrated.start_database()
+    replica.until_ready()
+
+    for line in replica.container.stdout.splitlines():
+        json.loads(line)
+    assert replica.container.stderr == ""
