@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was begun and return."""
     logs.configure(settings)
+    # As the first process of a container this one would ignore SIGTERM until uvicorn handles it.
+    signal.signal(signal.SIGTERM, _leave)
     listener = listen(settings)
     host, port = listener.getsockname()[:2]
     logger.info("listening on http://%s:%d", host, port)
@@ -34,6 +36,10 @@ def serve(settings: Settings) -> None:
         _serve(settings, listener)
     else:
         _supervise(settings, listener)
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -77,6 +83,8 @@ def _supervise(settings: Settings, listener: socket.socket) -> None:
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
                 _serve(settings, listener)
                 code = 0
+            except Exception:
+                logger.exception("a worker failed")
             finally:
                 os._exit(code)
         children[pid] = time.monotonic()
@@ -98,4 +106,6 @@ def _supervise(settings: Settings, listener: socket.socket) -> None:
             logger.error("worker %d ended with %d; starting another", pid, code)
             if time.monotonic() - born < RESPAWN_SECONDS:
                 time.sleep(RESPAWN_SECONDS)
-            spawn()
+            # A signal may have come meanwhile, and passed on to the others only.
+            if not ending:
+                spawn()
