@@ -64,7 +64,7 @@ def initialise(settings: Settings, programs: Path = BIN) -> None:
     beside = settings.data.with_name(f"{settings.data.name}.unfinished")
     shutil.rmtree(beside, ignore_errors=True)
     method = "scram-sha-256" if settings.password else "trust"
-    command = [
+    command: list[str | Path] = [
         *(programs / "initdb", "--pgdata", beside, "--username", settings.owner),
         *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
         *(f"--auth={method}", "--data-checksums", "--no-instructions"),

@@ -1,5 +1,6 @@
 """The Bazel command line: what the person typed, and what Debian mode puts before it."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -78,6 +79,9 @@ def _builder(folder: Path) -> Path:
         from tools.debian.builder import recipe, root  # noqa: PLC0415
 
         root.make(recipe.read(RECIPE), builder)
+    with contextlib.suppress(OSError):
+        # The time of the last use: a root that nobody uses any more is removed some day.
+        os.utime(f"{builder}.lock")
     return builder
 
 

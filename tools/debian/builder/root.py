@@ -20,6 +20,7 @@ from tools.debian.builder.sandbox import LABEL, OVERLAID_FILES, OVERLAID_FOLDERS
 LABEL_TEXT = "build.label=7.7.1\n"
 VERSIONS = Path("builder-root.versions")
 _LOG_LINES = 30
+_KEPT_SECONDS = 30 * 24 * 3600
 
 
 def make(recipe: Recipe, root: Path) -> None:
@@ -36,6 +37,7 @@ def make(recipe: Recipe, root: Path) -> None:
         for stale in root.parent.glob(f"{root.name}.partial*"):
             _remove(stale)
         _check_space(recipe, root.parent)
+        _forget(root.parent)
         partial = Path(f"{root}.partial")
         try:
             _make(recipe, partial)
@@ -43,6 +45,16 @@ def make(recipe: Recipe, root: Path) -> None:
         except BaseException:
             _remove(partial)
             raise
+
+
+def _forget(folder: Path) -> None:
+    """Removes the roots of former recipes that nobody has used for a month."""
+    for lock in folder.glob("*.lock"):
+        unused = Path(str(lock).removesuffix(".lock"))
+        if unused.is_dir() and time.time() - lock.stat().st_mtime > _KEPT_SECONDS:
+            _say(f"removing {unused}, unused for a month")
+            _remove(unused)
+            lock.unlink()
 
 
 def tools() -> None:
@@ -92,7 +104,9 @@ def _check_space(recipe: Recipe, cache: Path) -> None:
 def _make(recipe: Recipe, partial: Path) -> None:
     sources = _sources(recipe)
     started = time.monotonic()
-    _say(f"making the builder root from Debian {recipe.suite} (once; about 0.7 GB to download)")
+    _say(
+        f"making the builder root from Debian {recipe.suite} (once; 0.7 GB to download, 1.3 GB on disk)"
+    )
     log = Path(f"{partial}.log")
     failures: list[str] = []
     for name, base in sources:
@@ -106,14 +120,8 @@ def _make(recipe: Recipe, partial: Path) -> None:
         raise BuilderError("the builder root could not be made.\n" + "\n".join(failures))
     _finish(partial, recipe, name)
     log.unlink(missing_ok=True)
-    size = sum(
-        entry.stat(follow_symlinks=False).st_blocks * 512
-        for folder, _, files in os.walk(partial)
-        for entry in (Path(folder, file) for file in files)
-        if not entry.is_symlink()
-    )
     seconds = time.monotonic() - started
-    _say(f"builder root ready: {size / 1e9:.1f} GB in {partial.parent}, {seconds:.0f} s")
+    _say(f"builder root ready in {partial.parent}, {seconds:.0f} s")
 
 
 def _sources(recipe: Recipe) -> list[tuple[str, str]]:

@@ -84,6 +84,19 @@ def test_what_an_interrupted_run_left_is_not_trusted(tmp_path: Path, recipe: Rec
     assert not (tmp_path / "cache/key/usr/stale").exists()
 
 
+def test_a_root_that_nobody_used_for_a_month_is_removed(tmp_path: Path, recipe: Recipe) -> None:
+    for name, age in (("old", 31), ("new", 29)):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        lock = tmp_path / f"cache/{name}.lock"
+        lock.touch()
+        os.utime(lock, (0, time.time() - age * 24 * 3600))
+
+    root.make(recipe, tmp_path / "cache/key")
+
+    assert not (tmp_path / "cache/old").exists()
+    assert (tmp_path / "cache/new").is_dir()
+
+
 def test_a_second_caller_waits_for_the_first(
     tmp_path: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
