@@ -104,9 +104,8 @@ def _check_space(recipe: Recipe, cache: Path) -> None:
 def _make(recipe: Recipe, partial: Path) -> None:
     sources = _sources(recipe)
     started = time.monotonic()
-    _say(
-        f"making the builder root from Debian {recipe.suite} (once; 0.7 GB to download, 1.3 GB on disk)"
-    )
+    _say(f"making the builder root from Debian {recipe.suite}, once")
+    _say("0.7 GB to download, 1.3 GB on disk")
     log = Path(f"{partial}.log")
     failures: list[str] = []
     for name, base in sources:
