@@ -6,8 +6,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +33,7 @@ def make(recipe: Recipe, root: Path) -> None:
     """
     tools()
     root.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(Path(f"{root}.lock")):
+    with _terminable(), _lock(Path(f"{root}.lock")) as lock:
         if root.is_dir():
             return
         for stale in root.parent.glob(f"{root.name}.partial*"):
@@ -40,7 +42,7 @@ def make(recipe: Recipe, root: Path) -> None:
         _forget(root.parent)
         partial = Path(f"{root}.partial")
         try:
-            _make(recipe, partial)
+            _make(recipe, partial, lock)
             partial.rename(root)
         except BaseException:
             _remove(partial)
@@ -82,14 +84,33 @@ def tools() -> None:
 
 
 @contextlib.contextmanager
-def _lock(file: Path) -> Iterator[None]:
+def _terminable() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP end the program as Ctrl-C does: cleaning up on the way out."""
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _lock(file: Path) -> Iterator[int]:
     with file.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _say("another tools/bazel is making the builder root; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle.fileno()
 
 
 def _check_space(recipe: Recipe, cache: Path) -> None:
@@ -101,7 +122,7 @@ def _check_space(recipe: Recipe, cache: Path) -> None:
         )
 
 
-def _make(recipe: Recipe, partial: Path) -> None:
+def _make(recipe: Recipe, partial: Path, lock: int) -> None:
     sources = _sources(recipe)
     started = time.monotonic()
     _say(f"making the builder root from Debian {recipe.suite}, once")
@@ -110,7 +131,7 @@ def _make(recipe: Recipe, partial: Path) -> None:
     failures: list[str] = []
     for name, base in sources:
         _say(f"from {name}")
-        if _mmdebstrap(recipe, base, partial, log):
+        if _mmdebstrap(recipe, base, partial, log, lock):
             break
         tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
         failures.append(f"{name}:\n    " + "\n    ".join(tail))
@@ -141,7 +162,7 @@ def _sources(recipe: Recipe) -> list[tuple[str, str]]:
     return found
 
 
-def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path) -> bool:
+def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path, lock: int) -> bool:
     root = os.geteuid() == 0
     target = partial if root else Path(f"{partial}.tar")
     command = [
@@ -169,12 +190,14 @@ def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path) -> bool:
             stdout=record,
             stderr=subprocess.STDOUT,
             env=os.environ | {"LC_ALL": "C.UTF-8"},
+            start_new_session=True,
+            # Should this program be killed, its children keep the lock for as long as they write.
+            pass_fds=[lock],
         )
         try:
             _follow(process, log)
         except BaseException:
-            process.terminate()
-            process.wait()
+            _end(process)
             raise
     if process.returncode:
         return False
@@ -187,6 +210,16 @@ def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path) -> bool:
         target.unlink()
         return unpacked.returncode == 0
     return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and all that it has started."""
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _follow(process: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,5 +1,8 @@
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -73,6 +76,58 @@ def test_nothing_is_left_where_mmdebstrap_fails(
 
     assert not (tmp_path / "cache/key").exists()
     assert not (tmp_path / "cache/key.partial").exists()
+
+
+MAKE = """
+import os, sys
+from pathlib import Path
+from tools.debian.builder import root
+from tools.debian.builder.recipe import Recipe
+os.geteuid = lambda: 0
+root.make(Recipe("forky", "20261030T080801Z", ("git",), (), 1), Path(sys.argv[1]))
+"""
+
+
+def test_a_run_that_is_terminated_ends_what_it_started_and_leaves_nothing(
+    tmp_path: Path, tools: Path
+) -> None:
+    program(tools / "mmdebstrap", MMDEBSTRAP.format(end=f"echo $$ > {tmp_path}/pid; sleep 60"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKE, tmp_path / "cache/key"],
+        env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+    )
+    started = time.monotonic()
+    while not (tmp_path / "pid").exists() and time.monotonic() - started < 30:
+        time.sleep(0.05)
+
+    process.terminate()
+
+    assert process.wait(30) == 128 + signal.SIGTERM
+    child = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+    assert not (tmp_path / "cache/key.partial").exists()
+
+
+def test_the_lock_is_kept_by_what_a_killed_run_leaves_behind(tmp_path: Path, tools: Path) -> None:
+    program(tools / "mmdebstrap", MMDEBSTRAP.format(end=f"echo $$ > {tmp_path}/pid; sleep 60"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKE, tmp_path / "cache/key"],
+        env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+    )
+    started = time.monotonic()
+    while not (tmp_path / "pid").exists() and time.monotonic() - started < 30:
+        time.sleep(0.05)
+
+    process.kill()
+    process.wait(30)
+
+    child = int((tmp_path / "pid").read_text())
+    with (tmp_path / "cache/key.lock").open() as lock:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.killpg(child, signal.SIGKILL)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def test_what_an_interrupted_run_left_is_not_trusted(tmp_path: Path, recipe: Recipe) -> None:
