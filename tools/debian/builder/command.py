@@ -35,7 +35,16 @@ def main(arguments: list[str]) -> int:
     """Runs Bazel in the builder root; returns the exit code, 1 for what the builder found wrong."""
     try:
         cache = cache_folder(os.environ)
-        return _run(arguments, _builder(cache / "builder"), cache)
+        builder = _place(cache / "builder")
+        if not builder.is_dir():
+            if split(arguments)[1] == "shutdown":
+                # Without a root no server runs.
+                return 0
+            _make(builder)
+        with contextlib.suppress(OSError):
+            # The time of the last use: a root that nobody uses any more is removed some day.
+            os.utime(f"{builder}.lock")
+        return _run(arguments, builder, cache)
     except BuilderError as error:
         print(f"tools/bazel: {error}", file=sys.stderr)
         return 1
@@ -65,24 +74,22 @@ def split(arguments: list[str]) -> tuple[list[str], str | None, list[str]]:
     return arguments[:index], command, arguments[index + 1 :]
 
 
-def _builder(folder: Path) -> Path:
-    """The builder root, made first where it is missing.
+def _place(folder: Path) -> Path:
+    """Where the builder root is, once it is made.
 
     Its name is a hash of the recipe and of the program that follows it, so that changing either
     makes a new root.
     """
     maker = Path(__file__).with_name("root.py")
     key = hashlib.sha256(RECIPE.read_bytes() + b"\0" + maker.read_bytes()).hexdigest()[:16]
-    builder = folder / key
-    if not builder.is_dir():
-        # Loading what makes a root would cost every other call a tenth of a second.
-        from tools.debian.builder import recipe, root  # noqa: PLC0415
+    return folder / key
 
-        root.make(recipe.read(RECIPE), builder)
-    with contextlib.suppress(OSError):
-        # The time of the last use: a root that nobody uses any more is removed some day.
-        os.utime(f"{builder}.lock")
-    return builder
+
+def _make(builder: Path) -> None:
+    # Loading what makes a root would cost every other call a tenth of a second.
+    from tools.debian.builder import recipe, root  # noqa: PLC0415
+
+    root.make(recipe.read(RECIPE), builder)
 
 
 def _run(arguments: list[str], builder: Path, cache: Path) -> int:
@@ -180,7 +187,7 @@ def _bubblewrap() -> str:
     """Where bubblewrap is; it may have been removed since the builder root was made."""
     found = shutil.which("bwrap")
     if found is None:
-        from tools.debian.builder import root  # noqa: PLC0415 - see _builder
+        from tools.debian.builder import root  # noqa: PLC0415 - see _make
 
         root.tools()
         found = shutil.which("bwrap")

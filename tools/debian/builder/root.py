@@ -166,6 +166,9 @@ def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path, lock: int) 
     root = os.geteuid() == 0
     target = partial if root else Path(f"{partial}.tar")
     command = [
+        # What is mounted into the root on the way must not be seen outside: whoever removed an
+        # unfinished root would reach through it.
+        *(["unshare", "--mount", "--propagation", "private"] if root else []),
         "mmdebstrap",
         "--variant=minbase",
         "--verbose",
@@ -272,6 +275,9 @@ def _finish(partial: Path, recipe: Recipe, name: str) -> None:
 
 
 def _remove(path: Path) -> None:
+    mounts = Path("/proc/self/mounts").read_text().split()
+    if inside := [mount for mount in mounts if mount.startswith(f"{path}/")]:
+        raise BuilderError(f"{inside[0]} is mounted; unmount what is below {path}, and try again")
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

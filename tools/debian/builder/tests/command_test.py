@@ -39,6 +39,16 @@ def test_a_relative_xdg_folder_is_ignored_as_the_specification_wants() -> None:
     assert found == Path("/h/.cache/bazel-debian")
 
 
+def test_shutting_down_makes_no_root_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(command, "RECIPE", tmp_path / "recipe.toml")
+    (tmp_path / "recipe.toml").write_text("")
+
+    assert command.main(["shutdown"]) == 0
+
+    assert not (tmp_path / "bazel-debian").exists()
+
+
 # Stands for bwrap: tells its child's process id as bwrap does, waits, returns its exit code.
 BWRAP = """#!{python}
 import json, os, subprocess, sys

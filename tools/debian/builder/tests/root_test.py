@@ -27,6 +27,7 @@ echo "$@" > "$target/arguments"
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
+    program(folder / "unshare", '#!/bin/sh\nshift 3\nexec "$@"\n')
     for name in ("bwrap", "newuidmap"):
         program(folder / name, "#!/bin/sh\n")
     program(folder / "mmdebstrap", MMDEBSTRAP.format(end=""))
@@ -137,6 +138,27 @@ def test_what_an_interrupted_run_left_is_not_trusted(tmp_path: Path, recipe: Rec
     root.make(recipe, tmp_path / "cache/key")
 
     assert not (tmp_path / "cache/key/usr/stale").exists()
+
+
+def test_nothing_is_removed_through_a_mount(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = tmp_path / "cache/key.partial/proc"
+    stale.mkdir(parents=True)
+    read = Path.read_text
+    mounts = f"proc {stale} proc rw 0 0\n"
+    monkeypatch.setattr(
+        Path,
+        "read_text",
+        lambda self, *rest, **more: (
+            mounts if str(self) == "/proc/self/mounts" else read(self, *rest, **more)
+        ),
+    )
+
+    with pytest.raises(BuilderError, match=f"{stale} is mounted"):
+        root.make(recipe, tmp_path / "cache/key")
+
+    assert stale.is_dir()
 
 
 def test_a_root_that_nobody_used_for_a_month_is_removed(tmp_path: Path, recipe: Recipe) -> None:
