@@ -162,6 +162,7 @@ def test_a_broken_ai_service_is_left_alone_until_it_works(
     assert set(first) <= {502, 503, 504}, first
     # Open: nobody is asked.
     assert opened.status_code == 503, opened.text
+    assert opened.json()["type"].endswith(":ai-circuit-open")
     assert ai.calls == calls
 
     # Half-open after two seconds: one trial call, which closes it.

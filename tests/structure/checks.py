@@ -84,10 +84,13 @@ def kinds(files: Filesystem) -> Iterator[str]:
             yield f"{entry.path}: is a hard link to {entry.target}, which is not in the image"
 
 
-def shells(files: Filesystem) -> Iterator[str]:
-    """No shell, under its own name or a link's, and no script that asks for one."""
+def shells(files: Filesystem, known: Sequence[str] = ()) -> Iterator[str]:
+    """No shell, under its own name or a link's, and no script that asks for one.
+
+    `known` are paths that have a shell's name and are none.
+    """
     for entry in files:
-        if entry.kind == DIRECTORY:
+        if entry.kind == DIRECTORY or entry.path in known:
             continue
         target = files.resolve(entry.path)
         if _SHELL.fullmatch(entry.name) and (entry.kind == SYMLINK or entry.executable):
@@ -116,17 +119,21 @@ def package_managers(files: Filesystem) -> Iterator[str]:
 def programs(files: Filesystem, expected: Sequence[str]) -> Iterator[str]:
     """The programs are exactly those expected, whatever they are called.
 
-    A library's script does not count where its interpreter is one of them, or not there at all.
+    A path that ends in "/" expects any programs in that folder. A library's script does not count
+    where its interpreter is one of them, or not there at all.
     """
+    folders = tuple(path for path in expected if path.endswith("/"))
     found = {
         entry.path
         for entry in files
         if _is_program(entry) and not _is_harmless_script(files, entry, expected)
     }
     for path in sorted(found - set(expected)):
-        yield f"{path}: is a program that is not expected"
+        if not path.startswith(folders):
+            yield f"{path}: is a program that is not expected"
     for path in sorted(set(expected) - found):
-        yield f"{path}: is expected to be a program of the image"
+        if not any(other.startswith(path) for other in found if path in folders):
+            yield f"{path}: is expected to be a program of the image"
 
 
 def _is_program(entry: Entry) -> bool:

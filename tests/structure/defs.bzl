@@ -22,6 +22,7 @@ def image_test(
         platform = "linux/amd64",
         port = "",
         python_packages = [],
+        shells = [],
         entrypoint = [],
         size = "small",
         **kwargs):
@@ -33,12 +34,13 @@ def image_test(
         budgets: by name of the layer, what `budget` returns.
         debian_packages: the Debian packages that scanners find, exactly.
         labels: names of labels that the image has.
-        programs: paths of the programs in it, exactly.
+        programs: paths of the programs in it, exactly; folders end in a slash.
         roots: folders (with a slash at the end) and files outside of which nothing lies.
         development: Python modules that have no place in an image.
         platform: which image of the layout.
         port: the exposed port, such as "8000/tcp"; the only one.
         python_packages: the Python packages in it, exactly.
+        shells: paths that have a shell's name and are none.
         entrypoint: the entry point, exactly.
         size: how long the test may take, as for any test.
         **kwargs: as for pytest_test.
@@ -57,6 +59,7 @@ def image_test(
             programs = programs,
             python_packages = python_packages,
             roots = roots,
+            shells = shells,
         ))],
         tags = ["manual"],
         testonly = True,

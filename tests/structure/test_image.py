@@ -76,8 +76,8 @@ def test_there_are_files_directories_and_symbolic_links_only(files: Filesystem) 
     none(checks.kinds(files))
 
 
-def test_there_is_no_shell(files: Filesystem) -> None:
-    none(checks.shells(files))
+def test_there_is_no_shell(files: Filesystem, expected: dict[str, Any]) -> None:
+    none(checks.shells(files, expected["shells"]))
 
 
 def test_there_is_no_package_manager(files: Filesystem) -> None:

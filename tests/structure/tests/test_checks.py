@@ -129,6 +129,12 @@ def test_data_that_has_a_shells_name_is_none() -> None:
     assert not list(checks.shells(files))
 
 
+def test_a_program_known_to_be_no_shell_is_none() -> None:
+    files = Filesystem([program("/bin/sh"), program("/bin/bash")])
+
+    assert list(checks.shells(files, ["/bin/sh"])) == ["/bin/bash: is a shell"]
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -164,6 +170,15 @@ def test_programs_under_any_name_are_found() -> None:
     assert problems == [
         "/opt/bin/x: is a program that is not expected",
         "/usr/bin/z: is expected to be a program of the image",
+    ]
+
+
+def test_programs_of_a_folder_can_be_expected_together() -> None:
+    files = Filesystem([program("/opt/bin/x"), program("/opt/bin/y"), program("/usr/bin/z")])
+
+    assert list(checks.programs(files, ["/opt/bin/", "/bin/"])) == [
+        "/usr/bin/z: is a program that is not expected",
+        "/bin/: is expected to be a program of the image",
     ]
 
 
