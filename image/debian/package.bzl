@@ -46,18 +46,32 @@ Name some in {}=URI (spaces between), or in apt's sources.""".format(
         _explain(ctx, title, urls)
     ctx.file("BUILD.bazel", 'exports_files(["package.deb"])\n')
 
+def _hash(ctx, url):
+    """The sha256 of what a source has now; None where it has nothing."""
+    if not url.startswith("http://"):
+        got = ctx.download(url, "other.deb", allow_fail = True)
+        ctx.delete("other.deb")
+        return got.sha256 if got.success else None
+
+    # Bazel downloads nothing over plain http without knowing its hash; apt does.
+    helper = ctx.path("/usr/lib/apt/apt-helper")
+    if not helper.exists or ctx.execute([helper, "download-file", url, "other.deb"]).return_code:
+        return None
+    sums = _lines(ctx, ["sha256sum", "other.deb"])
+    ctx.delete("other.deb")
+    return sums[0].split(" ")[0] if sums else None
+
 def _explain(ctx, title, urls):
     """Fails with the reason why no source gave the locked file."""
     for url in urls:
-        got = ctx.download(url, "other.deb", allow_fail = True)
-        if got.success:
-            ctx.delete("other.deb")
+        found = _hash(ctx, url)
+        if found and found != ctx.attr.sha256:
             fail("""{}: wrong sha256.
 expected {}
 got      {}
 from     {}
 The mirror is broken or has been tampered with, or the lock was edited by hand. If the archive
-itself changed, `{}` locks what it has now.""".format(title, ctx.attr.sha256, got.sha256, url, _UPDATE))
+itself changed, `{}` locks what it has now.""".format(title, ctx.attr.sha256, found, url, _UPDATE))
     fail("""{}: no mirror has it. Tried:
   {}
 Debian drops a version from its mirrors when a newer one comes. `{}` locks
