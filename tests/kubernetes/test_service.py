@@ -1,0 +1,387 @@
+"""The manifests and the service agree: on ports, probes, settings, secrets and times."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from backend.app import create_app
+from backend.settings import Settings, is_secret
+from tests.container.stack import LIMITS, MIB
+from tests.kubernetes.manifests import Manifests, Object, mounted, rendered
+
+# From SIGTERM to SIGKILL, what is left when everything took as long as it may.
+SPARE_SECONDS = 5
+# One for WebSockets to close.
+SOCKETS_SECONDS = 1
+# PostgreSQL's default, less what it keeps for superusers.
+DATABASE_CONNECTIONS = 100 - 3
+# For probes and the event feed (backend.service).
+SIDE_CONNECTIONS = 2
+
+
+@pytest.fixture(params=["PROD", "DEV"])
+def manifests(request: pytest.FixtureRequest) -> Manifests:
+    return rendered(request.param)
+
+
+@pytest.fixture
+def prod() -> Manifests:
+    return rendered("PROD")
+
+
+def server(manifests: Manifests) -> tuple[Object, Object]:
+    """The pod that serves and its container."""
+    pod = manifests.one("Deployment", "todo-backend")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    return pod, container
+
+
+def migration(manifests: Manifests) -> tuple[Object, Object]:
+    """The pod that migrates and its container."""
+    pod = manifests.one("Job", "todo-backend-migrate")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    return pod, container
+
+
+def effective(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch, secrets: dict[str, str]
+) -> Settings:
+    """The settings that the service would have in its pod."""
+    pod, container = server(manifests)
+    for name in list(os.environ):
+        if name.removesuffix("_FILE").lower() in Settings.model_fields:
+            monkeypatch.delenv(name)
+    for name, value in manifests.settings(pod, container).items():
+        if not name.endswith("_FILE"):
+            monkeypatch.setenv(name, value)
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    return Settings()
+
+
+SECRETS = {
+    "DATABASE_URL": "postgresql://todo@127.0.0.1:5432/todo",
+    "API_KEYS": f"tests:sha256:{'0' * 64}",
+}
+
+
+def test_every_variable_is_one_that_the_service_knows(manifests: Manifests) -> None:
+    for pod, container in (server(manifests), migration(manifests)):
+        for name in manifests.settings(pod, container):
+            field = name.removesuffix("_FILE").lower()
+            assert field in Settings.model_fields, name
+            if name.endswith("_FILE"):
+                assert is_secret(Settings.model_fields[field]), name
+
+
+def test_every_value_is_one_that_the_service_takes(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert effective(manifests, monkeypatch, SECRETS).log_format == "json"
+
+
+def test_secrets_are_files_and_never_variables(manifests: Manifests) -> None:
+    for pod, container in (server(manifests), migration(manifests)):
+        for name in manifests.settings(pod, container):
+            secret = is_secret(Settings.model_fields[name.removesuffix("_FILE").lower()])
+            assert secret == name.endswith("_FILE"), name
+        assert all("valueFrom" not in one for one in container["env"])
+        assert all("secretRef" not in one for one in container.get("envFrom", ()))
+
+
+def test_every_file_of_a_secret_is_mounted(manifests: Manifests) -> None:
+    known = template_keys() if not manifests.of("Secret") else None
+    for pod, container in (server(manifests), migration(manifests)):
+        files = mounted(pod, container)
+        for name, path in manifests.settings(pod, container).items():
+            if not name.endswith("_FILE"):
+                continue
+            folder, _, key = path.rpartition("/")
+            secret, only = files.get(path) or files[f"{folder}/"]
+            assert only in {"", key}
+            keys = known or set(manifests.one("Secret", secret)["data"])
+            assert key in keys, f"{name}: Secret {secret} has no {key}"
+
+
+def template_keys() -> set[str]:
+    return set(template()["stringData"])
+
+
+def template() -> Object:
+    found: Object = yaml.safe_load(Path(os.environ["SECRET_TEMPLATE"]).read_text())
+    return found
+
+
+def test_the_template_is_of_the_secret_that_prod_mounts(prod: Manifests) -> None:
+    pod, container = server(prod)
+    variables = prod.settings(pod, container)
+    used = {path.rpartition("/")[2] for name, path in variables.items() if name.endswith("_FILE")}
+    (namespace,) = prod.of("Namespace")
+
+    assert template_keys() == used
+    assert template()["metadata"] == {
+        "name": "todo-backend",
+        "namespace": namespace["metadata"]["name"],
+    }
+    assert not any(template()["stringData"].values())
+
+
+def test_prod_has_no_secret_in_it(prod: Manifests) -> None:
+    assert prod.of("Secret") == []
+
+
+def test_the_migration_gets_no_secret_but_the_databases(manifests: Manifests) -> None:
+    assert mounted(*migration(manifests)) == {
+        "/run/secrets/todo-backend/database-url": ("todo-backend", "database-url")
+    }
+
+
+def test_secrets_are_readable_for_the_services_group_alone(manifests: Manifests) -> None:
+    for _, _, pod in manifests.pods():
+        for volume in pod["volumes"]:
+            if "secret" in volume:
+                assert volume["secret"]["defaultMode"] == 0o440
+        assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+
+
+def test_the_port_is_the_one_that_the_service_opens(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, container = server(manifests)
+    (port,) = container["ports"]
+    (exposed,) = image_configuration()["config"]["ExposedPorts"]
+
+    assert port["containerPort"] == effective(manifests, monkeypatch, SECRETS).port
+    assert exposed == f"{port['containerPort']}/tcp"
+
+
+def image_configuration() -> Any:
+    """The configuration of the image, of the first platform in its layout."""
+    layout = Path(os.environ["IMAGE"])
+    document = json.loads((layout / "index.json").read_text())
+    while "config" not in document:
+        digest = document["manifests"][0]["digest"].removeprefix("sha256:")
+        document = json.loads((layout / "blobs/sha256" / digest).read_text())
+    digest = document["config"]["digest"].removeprefix("sha256:")
+    return json.loads((layout / "blobs/sha256" / digest).read_text())
+
+
+def test_the_user_is_the_images(manifests: Manifests) -> None:
+    user = image_configuration()["config"]["User"]
+    for pod, _ in (server(manifests), migration(manifests)):
+        context = pod["securityContext"]
+        assert f"{context['runAsUser']}:{context['runAsGroup']}" == user
+
+
+def test_services_lead_to_the_pods_ports(manifests: Manifests) -> None:
+    for service in manifests.of("Service"):
+        wanted = service["spec"]["selector"].items()
+        pods = [pod for _, labels, pod in manifests.pods() if wanted <= labels.items()]
+        assert len(pods) == 1, f"{service['metadata']['name']} selects {len(pods)} kinds of pods"
+        names = {port["name"] for port in pods[0]["containers"][0]["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
+
+
+@pytest.mark.parametrize(
+    ("probe", "path"),
+    [
+        ("startupProbe", "/health/startup"),
+        ("readinessProbe", "/health/ready"),
+        ("livenessProbe", "/health/live"),
+    ],
+)
+def test_each_probe_asks_what_it_is_for(manifests: Manifests, probe: str, path: str) -> None:
+    _, container = server(manifests)
+    asked = container[probe]["httpGet"]
+
+    assert asked == {"path": path, "port": "http"}
+    assert path in create_app(Settings()).openapi()["paths"]
+
+
+def test_liveness_is_slower_to_act_than_readiness(manifests: Manifests) -> None:
+    _, container = server(manifests)
+
+    def seconds(probe: str) -> int:
+        found = container[probe]
+        return int(found["periodSeconds"] * found["failureThreshold"])
+
+    assert seconds("readinessProbe") <= 6
+    assert seconds("livenessProbe") >= 5 * seconds("readinessProbe")
+    assert seconds("startupProbe") >= 120
+
+
+def test_the_grace_period_covers_drain_and_grace(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = effective(manifests, monkeypatch, SECRETS)
+    pod, container = server(manifests)
+    needed = settings.drain_seconds + SOCKETS_SECONDS + settings.grace_seconds
+
+    assert pod["terminationGracePeriodSeconds"] >= needed + SPARE_SECONDS
+    # Load balancers have to notice: one look, and some time for the news to travel.
+    assert settings.drain_seconds >= container["readinessProbe"]["periodSeconds"] + 2
+
+
+def test_replicas_leave_the_migration_to_the_job(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, container = migration(manifests)
+
+    assert container["args"] == ["migrate"]
+    assert effective(manifests, monkeypatch, SECRETS).auto_migrate is False
+
+
+def test_production_demands_keys(prod: Manifests, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = effective(prod, monkeypatch, SECRETS)
+
+    assert settings.auth_required
+    assert not settings.docs_enabled
+
+
+def test_a_rollout_never_takes_a_replica_away_first(manifests: Manifests) -> None:
+    rolling = manifests.one("Deployment", "todo-backend")["spec"]["strategy"]["rollingUpdate"]
+
+    assert rolling == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_all_replicas_together_leave_the_database_connections(
+    prod: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = effective(prod, monkeypatch, SECRETS)
+    each = settings.database_pool_size + settings.database_max_overflow + SIDE_CONNECTIONS
+    (scaler,) = prod.of("HorizontalPodAutoscaler")
+    surge = prod.one("Deployment", "todo-backend")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+
+    # And one for the migration.
+    assert (scaler["spec"]["maxReplicas"] + surge) * each + 1 <= DATABASE_CONNECTIONS
+
+
+def test_the_scaler_has_the_deployment_to_itself(prod: Manifests) -> None:
+    (scaler,) = prod.of("HorizontalPodAutoscaler")
+    deployment = prod.one("Deployment", "todo-backend")
+
+    assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert "replicas" not in deployment["spec"]
+    assert scaler["spec"]["minReplicas"] >= 2
+
+
+def test_a_drained_node_takes_one_replica_at_a_time(prod: Manifests) -> None:
+    (budget,) = prod.of("PodDisruptionBudget")
+    labels = prod.one("Deployment", "todo-backend")["spec"]["template"]["metadata"]["labels"]
+
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["selector"]["matchLabels"] == labels
+
+
+def test_the_limits_are_those_that_the_container_tests_run_under(manifests: Manifests) -> None:
+    pod, container = server(manifests)
+    limits = container["resources"]["limits"]
+    (tmp,) = [one for one in pod["volumes"] if one["name"] == "tmp"]
+
+    assert LIMITS.memory is not None
+    assert limits["memory"] == f"{LIMITS.memory // MIB}Mi"
+    assert float(limits["cpu"]) == LIMITS.cpus
+    assert tmp["emptyDir"] == {"medium": "Memory", "sizeLimit": "64Mi"}
+
+
+def policies(manifests: Manifests, labels: Object, direction: str) -> list[Object]:
+    """The rules of all policies that select a pod with those labels."""
+    found = []
+    for policy in manifests.of("NetworkPolicy"):
+        selector = policy["spec"]["podSelector"].get("matchLabels", {})
+        if selector.items() <= labels.items():
+            found += policy["spec"].get(direction, [])
+    return found
+
+
+def test_everything_is_denied_that_is_not_allowed(manifests: Manifests) -> None:
+    deny = manifests.one("NetworkPolicy", "default-deny")["spec"]
+
+    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+@pytest.mark.parametrize(
+    ("file", "component", "expected"),
+    [
+        ("PROD", "server", {("UDP", 53), ("TCP", 53), ("TCP", 5432), ("TCP", 443)}),
+        ("PROD", "migration", {("UDP", 53), ("TCP", 53), ("TCP", 5432)}),
+        ("DEV", "server", {("UDP", 53), ("TCP", 53), ("TCP", 5432)}),
+        ("DEV", "migration", {("UDP", 53), ("TCP", 53), ("TCP", 5432)}),
+    ],
+)
+def test_out_go_only_dns_the_database_and_the_ai_service(
+    file: str, component: str, expected: set[tuple[str, int]]
+) -> None:
+    manifests = rendered(file)
+    labels = {
+        "app.kubernetes.io/name": "todo-backend",
+        "app.kubernetes.io/component": component,
+    }
+    rules = policies(manifests, labels, "egress")
+    reached = {(port["protocol"], port["port"]) for rule in rules for port in rule["ports"]}
+
+    assert reached == expected
+    # A rule without peers would reach everybody.
+    assert all(rule["to"] for rule in rules)
+    assert all(peer for rule in rules for peer in rule["to"])
+    assert "/0" not in str(rules)
+
+
+def test_only_the_server_is_reached_and_only_at_its_port(manifests: Manifests) -> None:
+    labels = {"app.kubernetes.io/name": "todo-backend", "app.kubernetes.io/component": "server"}
+    rules = policies(manifests, labels, "ingress")
+
+    assert [rule["ports"] for rule in rules] == [[{"port": "http", "protocol": "TCP"}]]
+    assert all(rule["from"] for rule in rules)
+    labels["app.kubernetes.io/component"] = "migration"
+    assert policies(manifests, labels, "ingress") == []
+
+
+def test_images_are_pinned_to_what_was_built(manifests: Manifests) -> None:
+    digests = {
+        "todo-backend": Path(os.environ["IMAGE_DIGEST"]).read_text().strip(),
+        "todo-postgres": Path(os.environ["POSTGRES_DIGEST"]).read_text().strip(),
+    }
+    for _, _, pod in manifests.pods():
+        for container in pod["containers"]:
+            name, _, digest = container["image"].partition("@")
+            assert digest == digests[name.rpartition("/")[2]]
+
+
+def test_the_migration_is_named_after_its_image(manifests: Manifests) -> None:
+    job = manifests.one("Job", "todo-backend-migrate")
+    digest = re.search(r"@sha256:(\w{12})", migration(manifests)[1]["image"])
+
+    assert digest
+    assert job["metadata"]["name"] == f"todo-backend-migrate-{digest[1]}"
+
+
+def test_the_monitor_scrapes_the_service_by_name() -> None:
+    manifests = rendered("FULL")
+    (monitor,) = manifests.of("ServiceMonitor")
+    (service,) = manifests.of("Service")
+    (endpoint,) = monitor["spec"]["endpoints"]
+
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert endpoint["path"] in create_app(Settings()).openapi()["paths"]
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= service["metadata"]["labels"].items()
+
+
+def test_the_own_profiles_replace_the_runtimes() -> None:
+    manifests = rendered("FULL")
+    for pod, _ in (server(manifests), migration(manifests)):
+        context = pod["securityContext"]
+        assert context["seccompProfile"] == {
+            "type": "Localhost",
+            "localhostProfile": "todo-backend.json",
+        }
+        assert context["appArmorProfile"] == {
+            "type": "Localhost",
+            "localhostProfile": "todo-backend",
+        }
