@@ -91,11 +91,18 @@ def _of_container(pod: Object, container: Object) -> Iterator[str]:
     seccomp = context.get("seccompProfile", outer.get("seccompProfile", {})).get("type")
     if seccomp not in _SECCOMP:
         yield f"seccompProfile is {seccomp}"
-    capabilities = context.get("capabilities", {})
+    yield from _of_capabilities(context.get("capabilities", {}))
+    yield from _of_network(container)
+
+
+def _of_capabilities(capabilities: Object) -> Iterator[str]:
     if "ALL" not in capabilities.get("drop", ()):
         yield "capabilities are not dropped"
     for one in sorted(set(capabilities.get("add", ())) - {"NET_BIND_SERVICE"}):
         yield f"capability {one} is added"
+
+
+def _of_network(container: Object) -> Iterator[str]:
     for port in container.get("ports", ()):
         if port.get("hostPort"):
             yield f"port {port['hostPort']} of the host is taken"
