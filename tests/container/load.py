@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Self
+from typing import Protocol, Self
 
 import httpx
 
@@ -17,6 +17,17 @@ TODOS = "/api/v1/todos"
 _CHECK_SECONDS = 0.2
 
 
+class Target(Protocol):
+    """Where requests go: a replica, or a balancer before several."""
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+
+    def health(self) -> int:
+        """The status code of its readiness."""
+
+
 class Load:
     """Creates todos and reads them back till the end of the context.
 
@@ -24,7 +35,7 @@ class Load:
     `acknowledged` are the titles by path that the service said it has stored.
     """
 
-    def __init__(self, replicas: Sequence[Replica], clients: int = 4) -> None:
+    def __init__(self, replicas: Sequence[Target], clients: int = 4) -> None:
         self.statuses: Counter[int] = Counter()
         self.wrong: list[str] = []
         self.acknowledged: dict[str, str] = {}
@@ -78,7 +89,7 @@ class Load:
                 count += 1
                 self._once(client, replica, f"todo {number}-{count}")
 
-    def _once(self, client: httpx.Client, replica: Replica, title: str) -> None:
+    def _once(self, client: httpx.Client, replica: Target, title: str) -> None:
         created = self._request(client, "POST", f"{replica.url}{TODOS}", {"title": title})
         if created is None or created.status_code != 201:
             return

@@ -175,10 +175,16 @@ class Stack:
         container.wait(READY_SECONDS)
         return container
 
-    def replica(self, context: SecurityContext | None = None, **environment: str) -> Replica:
-        """Starts a backend; it need not be ready yet."""
+    def replica(
+        self,
+        context: SecurityContext | None = None,
+        *,
+        host: str | None = None,
+        **environment: str,
+    ) -> Replica:
+        """Starts a backend, on an address of its own by default; it need not be ready yet."""
         self._replicas += 1
-        host = f"127.0.1.{self._replicas}"
+        host = host or f"127.0.1.{self._replicas}"
         container = self._start("backend", None, {"HOST": host, **environment}, context)
         return Replica(container, f"http://{host}:8000")
 

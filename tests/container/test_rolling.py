@@ -1,0 +1,51 @@
+"""A new version replaces the old one, replica by replica, and no client notices."""
+
+import signal
+from pathlib import Path
+
+from tests.container.balancer import Balancer
+from tests.container.load import TODOS, Load, missing
+from tests.container.stack import Replica, Stack, log_lines
+
+REQUESTS = 10_000
+STOP_SECONDS = 30.0
+LOAD_SECONDS = 300.0
+HOSTS = ("127.0.3.1", "127.0.3.2")
+
+
+def served(replica: Replica) -> int:
+    """How many of the todos' requests a replica has answered."""
+    lines = [line for line in log_lines(replica.container) if line["logger"] == "access"]
+    return sum(str(line["route"]).startswith(TODOS) for line in lines)
+
+
+def test_a_rolling_restart_fails_no_request(stack: Stack, tmp_path: Path) -> None:
+    migrated = stack.run("migrate")
+    assert migrated.exit_code == 0, migrated.log
+    first = [stack.replica(host=host) for host in HOSTS]
+    for replica in first:
+        replica.until_ready()
+    second, codes = [], []
+    with Balancer(tmp_path, [replica.url for replica in first]) as balancer:
+        with Load([balancer], clients=6) as load:
+            load.until(REQUESTS // 5, LOAD_SECONDS)
+            for replica, host in zip(first, HOSTS, strict=True):
+                replica.container.signal(signal.SIGTERM)
+                codes.append(replica.container.wait(STOP_SECONDS))
+                second.append(stack.replica(host=host))
+                second[-1].until_ready()
+                # As a rolling update does, it waits until the new one has its share.
+                load.until(REQUESTS // 5, LOAD_SECONDS)
+            load.until(max(REQUESTS - load.requests, 1), LOAD_SECONDS)
+        log = balancer.log
+
+    assert codes == [0, 0]
+    assert load.wrong == [], log
+    assert set(load.statuses) == {200, 201}, (load.statuses, log)
+    assert load.requests >= REQUESTS
+    assert missing(load, second[0]) == []
+    # Each of the four was in rotation for a while: the restarts happened under the load.
+    assert all(served(replica) > REQUESTS // 50 for replica in [*first, *second])
+    assert sum(map(served, [*first, *second])) >= REQUESTS
+    for replica in second:
+        replica.container.remove()
