@@ -16,7 +16,8 @@ _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
 # `retries` is about connections that were refused: a request that was sent is never sent again.
-# A replica drains for 5 s; one failed check, within half a second, takes it out of rotation.
+# A replica drains for 5 s; one failed check, within half a second, takes it out of rotation. A slow
+# answer is no failed check: on a busy machine both replicas could be late at once.
 # Idle connections to a replica end before the replica ends them (KEEP_ALIVE_TIMEOUT, 75 s).
 _CONFIGURATION = """\
 global
@@ -28,6 +29,7 @@ defaults
     retries 3
     option redispatch 1
     retry-on conn-failure
+    timeout check 3s
     timeout connect 2s
     timeout client 30s
     timeout server 30s

@@ -18,6 +18,7 @@ import httpx
 from tests.container.ai import AiStub
 from tests.container.bundle import Mount, SecurityContext
 from tests.container.cgroups import Limits
+from tests.container.clock import Clock
 from tests.container.needs import NeedError
 from tests.container.runtime import Container, Runtime, Unpacked
 
@@ -180,12 +181,13 @@ class Stack:
         context: SecurityContext | None = None,
         *,
         host: str | None = None,
+        clock: Clock | None = None,
         **environment: str,
     ) -> Replica:
         """Starts a backend, on an address of its own by default; it need not be ready yet."""
         self._replicas += 1
         host = host or f"127.0.1.{self._replicas}"
-        container = self._start("backend", None, {"HOST": host, **environment}, context)
+        container = self._start("backend", None, {"HOST": host, **environment}, context, clock)
         return Replica(container, f"http://{host}:8000")
 
     def _start(
@@ -194,14 +196,15 @@ class Stack:
         arguments: tuple[str, ...] | None,
         environment: Mapping[str, str],
         context: SecurityContext | None,
+        clock: Clock | None = None,
     ) -> Container:
         return self._runtime.start(
             self._backend,
             context or self._context,
             name=name,
             arguments=arguments,
-            environment=self.environment(**environment),
-            mounts=[Mount(self._secret, "/run/password")],
+            environment={**self.environment(**environment), **(clock.environment if clock else {})},
+            mounts=[Mount(self._secret, "/run/password"), *([clock.mount] if clock else [])],
             limits=LIMITS if self._limits else None,
         )
 
