@@ -48,6 +48,10 @@ def main(arguments: list[str]) -> int:
     except BuilderError as error:
         print(f"tools/bazel: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        # The cache folder cannot be written, say; the text has the path.
+        print(f"tools/bazel: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

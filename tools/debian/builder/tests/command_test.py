@@ -39,6 +39,33 @@ def test_a_relative_xdg_folder_is_ignored_as_the_specification_wants() -> None:
     assert found == Path("/h/.cache/bazel-debian")
 
 
+def run_tool(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["tools/bazel", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"} | environment,
+    )
+
+
+def test_bazelisk_gets_its_bazel_back(tmp_path: Path) -> None:
+    (tmp_path / "bazel").write_text('#!/bin/sh\nprintf "%s|" "$@"\nexit 9\n')
+    (tmp_path / "bazel").chmod(0o755)
+
+    done = run_tool("build", "--flag", "a b", BAZEL_REAL=f"{tmp_path}/bazel")
+
+    assert (done.returncode, done.stdout) == (9, "build|--flag|a b|")
+
+
+def test_bazelisk_can_be_asked_for_debians_bazel(tmp_path: Path) -> None:
+    asked = {"BAZEL_REAL": "/bin/false", "XDG_CACHE_HOME": str(tmp_path)}
+
+    # Without a builder root there is nothing to shut down, and nothing is made for it.
+    assert run_tool("shutdown", **asked, BAZEL_FROM="debian").returncode == 0
+    assert run_tool("shutdown", **asked).returncode == 1
+
+
 def test_shutting_down_makes_no_root_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(command, "RECIPE", tmp_path / "recipe.toml")
