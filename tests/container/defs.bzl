@@ -4,7 +4,7 @@ load("@rules_python//python:defs.bzl", "py_test")
 
 _MAIN = Label("//tests/container:main.py")
 _RUNNER = Label("//tools/pytest:runner.py")
-_SECCOMP = Label("//tests/container:seccomp.json")
+_SECCOMP = Label("//deploy:seccomp.json")
 _SETTINGS = Label("//:pyproject.toml")
 
 def container_test(
