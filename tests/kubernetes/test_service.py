@@ -20,8 +20,8 @@ SPARE_SECONDS = 5
 SOCKETS_SECONDS = 1
 # PostgreSQL's default, less what it keeps for superusers.
 DATABASE_CONNECTIONS = 100 - 3
-# For probes and the event feed (backend.service).
-SIDE_CONNECTIONS = 2
+# For probes, the event feed and LISTEN (docs/database.md).
+SIDE_CONNECTIONS = 3
 
 
 @pytest.fixture(params=["PROD", "DEV"])

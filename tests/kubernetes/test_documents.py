@@ -1,0 +1,44 @@
+"""What docs/ say of deployment and security is there."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.kubernetes.manifests import rendered
+
+
+@pytest.fixture(scope="module")
+def sources() -> str:
+    """Every test of the repository."""
+    folder = Path(os.environ["SETTINGS"]).parent
+    return "\n".join(file.read_text() for file in sorted(folder.rglob("*test*.py")))
+
+
+def test_every_test_that_the_security_page_names_exists(sources: str) -> None:
+    text = Path(os.environ["SECURITY"]).read_text()
+    named = set(re.findall(r"`(test_\w+)`", text))
+
+    assert len(named) > 20
+    assert {name for name in named if not re.search(rf"def {name}\(", sources)} == set()
+
+
+@pytest.mark.parametrize("page", ["SECURITY", "DEPLOYMENT"])
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    text = Path(os.environ[page]).read_text()
+    known = os.environ["FILES"].split()
+
+    for path in re.findall(r"`(deploy/[\w./-]+)`", text):
+        assert any(file == path or file.startswith(f"{path}/") for file in known), path
+
+
+def test_the_times_and_limits_of_the_deployment_page_are_the_manifests() -> None:
+    text = " ".join(Path(os.environ["DEPLOYMENT"]).read_text().split())
+    pod = rendered("PROD").one("Deployment", "todo-backend")["spec"]["template"]["spec"]
+    limits = pod["containers"][0]["resources"]["limits"]
+
+    assert f"{pod['terminationGracePeriodSeconds']} s in the manifests" in text
+    assert f"{limits['memory'].removesuffix('Mi')} MiB of memory" in text
+    assert text.count(f"--stop-timeout={pod['terminationGracePeriodSeconds']} ") == 2
+    assert text.count(f"--memory={limits['memory'].removesuffix('Mi')}m ") == 2
