@@ -178,12 +178,19 @@ async def test_a_restart_under_load_costs_503s_and_nothing_else(
                 statuses.append(response.status_code)
                 await asyncio.sleep(0.005)
 
+        async def seen_from_now_on() -> set[int]:
+            """Statuses of requests begun after the call: those under way are one a client."""
+            begun = len(statuses) + 6
+            async with asyncio.timeout(30):
+                while len(statuses) < begun + 20:
+                    await asyncio.sleep(0.01)
+            return set(statuses[begun:])
+
         work = [asyncio.create_task(load(number)) for number in range(6)]
         await asyncio.sleep(0.5)
         await asyncio.to_thread(own_server.stop, how)
-        await asyncio.sleep(0.3)
+        statuses_while_down = await seen_from_now_on()
         down = await client.get("/health/live")
-        statuses_while_down = set(statuses[-20:])
         await asyncio.to_thread(own_server.start)
         back = time.monotonic()
         async with asyncio.timeout(10):
@@ -191,9 +198,9 @@ async def test_a_restart_under_load_costs_503s_and_nothing_else(
                 await asyncio.sleep(0.02)
         recovered = time.monotonic() - back
         await asyncio.sleep(0.3)
+        after = await seen_from_now_on()
         running = False
         await asyncio.gather(*work)
-        after = set(statuses[-20:])
         stored = {item["id"] for item in await all_items(client)}
     assert down.status_code == 200
     assert statuses_while_down == {503}
