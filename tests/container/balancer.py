@@ -16,8 +16,8 @@ _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
 # `retries` is about connections that were refused: a request that was sent is never sent again.
-# A replica drains for 5 s; one failed check, within half a second, takes it out of rotation. A slow
-# answer is no failed check: on a busy machine both replicas could be late at once.
+# A replica drains for 5 s; three failed checks take it out of rotation within four. Fewer, or an
+# answer that is merely slow, are no reason: on a busy machine both replicas could be late at once.
 # Idle connections to a replica end before the replica ends them (KEEP_ALIVE_TIMEOUT, 75 s).
 _CONFIGURATION = """\
 global
@@ -29,7 +29,7 @@ defaults
     retries 3
     option redispatch 1
     retry-on conn-failure
-    timeout check 3s
+    timeout check 10s
     timeout connect 2s
     timeout client 30s
     timeout server 30s
@@ -45,7 +45,7 @@ backend replicas
     option httpchk
     http-check send meth GET uri /health/ready ver HTTP/1.1 hdr Host balancer
     http-check expect status 200
-    default-server check inter 500ms fall 1 rise 1 pool-purge-delay 5s
+    default-server check inter 1s fall 3 rise 1 pool-purge-delay 5s
 {servers}
 """
 

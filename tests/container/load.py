@@ -72,6 +72,14 @@ class Load:
                 raise TimeoutError(f"{self.requests} of {target} requests: {self.statuses}")
             time.sleep(0.02)
 
+    def until_ready_are(self, count: int, seconds: float = 30) -> None:
+        """Waits until so many are in rotation; raises `TimeoutError`."""
+        deadline = time.monotonic() + seconds
+        while len(self._ready) != count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{len(self._ready)} are ready; expected {count}")
+            time.sleep(0.02)
+
     def _check(self) -> None:
         while not self._end.wait(_CHECK_SECONDS):
             self._ready = [replica for replica in self._replicas if replica.health() == 200]

@@ -30,6 +30,11 @@ STOP_SECONDS = 20.0
 # The numbers that deploy/ recommends.
 LIMITS = Limits(memory=256 * MIB, cpus=1.0, pids=64)
 
+_PATIENT = {
+    "DATABASE_CONNECT_TIMEOUT": "30",
+    "DATABASE_POOL_TIMEOUT": "30",
+    "DATABASE_STATEMENT_TIMEOUT": "30",
+}
 _DATABASE_HOST = "127.0.0.5"
 _PROGRAMS = "/usr/lib/postgresql/17/bin"
 # The image's user.
@@ -182,9 +187,16 @@ class Stack:
         *,
         host: str | None = None,
         clock: Clock | None = None,
+        patient: bool = False,
         **environment: str,
     ) -> Replica:
-        """Starts a backend, on an address of its own by default; it need not be ready yet."""
+        """Starts a backend, on an address of its own by default; it need not be ready yet.
+
+        A `patient` one gives the database time, for tests that are not about that: a busy machine
+        may stand still for longer than the 5 s after which the service gives up.
+        """
+        if patient:
+            environment = _PATIENT | environment
         self._replicas += 1
         host = host or f"127.0.1.{self._replicas}"
         container = self._start("backend", None, {"HOST": host, **environment}, context, clock)

@@ -22,7 +22,7 @@ def served(replica: Replica) -> int:
 def test_a_rolling_restart_fails_no_request(stack: Stack, tmp_path: Path) -> None:
     migrated = stack.run("migrate")
     assert migrated.exit_code == 0, migrated.log
-    first = [stack.replica(host=host) for host in HOSTS]
+    first = [stack.replica(host=host, patient=True) for host in HOSTS]
     for replica in first:
         replica.until_ready()
     second, codes = [], []
@@ -32,7 +32,7 @@ def test_a_rolling_restart_fails_no_request(stack: Stack, tmp_path: Path) -> Non
             for replica, host in zip(first, HOSTS, strict=True):
                 replica.container.signal(signal.SIGTERM)
                 codes.append(replica.container.wait(STOP_SECONDS))
-                second.append(stack.replica(host=host))
+                second.append(stack.replica(host=host, patient=True))
                 second[-1].until_ready()
                 # As a rolling update does, it waits until the new one has its share.
                 load.until(REQUESTS // 5, LOAD_SECONDS)
