@@ -107,6 +107,11 @@ class Cgroups:
             period = self.read(name, "cpu", "cpu.cfs_period_us")
         return int(quota) / int(period)
 
+    def throttled(self, name: str) -> int:
+        """In how many periods a container was kept from more CPU time than its quota."""
+        found = re.search(r"^nr_throttled (\d+)$", self.read(name, "cpu", "cpu.stat"), re.MULTILINE)
+        return int(found[1]) if found else 0
+
     def kills(self, name: str) -> int:
         """How many of a container's processes the kernel has killed for want of memory."""
         file = "memory.events" if self.version == 2 else "memory.oom_control"

@@ -76,12 +76,16 @@ def test_processes_beyond_the_limit_are_refused(
     assert container.stdout == "4\n"
 
 
-def test_time_beyond_the_quota_is_not_given(python: Callable[[str, Limits], Container]) -> None:
-    container = python(SPIN, Limits(cpus=0.25))
+def test_time_beyond_the_quota_is_not_given(
+    python: Callable[[str, Limits], Container], limits: Cgroups
+) -> None:
+    container = python(SPIN, Limits(cpus=0.1))
 
     container.wait(20)
 
-    assert 0.1 < float(container.stdout) < 0.35
+    assert 0 < float(container.stdout) < 0.2
+    # On a busy machine nobody gets more than that: it has to be the quota that kept it.
+    assert limits.throttled(container.name) >= 1
 
 
 @pytest.fixture(scope="module")

@@ -46,10 +46,12 @@ def test_reads_limits_of_version_1(first: Path) -> None:
     write(first / "memory" / path / "c", memory_oom_control="oom_kill_disable 0\noom_kill 3\n")
     write(first / "pids" / path / "c", pids_max="7\n")
     write(first / "cpu" / path / "c", cpu_cfs_quota_us="50000\n", cpu_cfs_period_us="100000\n")
+    write(first / "cpu" / path / "c", cpu_stat="nr_periods 9\nnr_throttled 5\n")
 
     assert groups.memory_limit("c") == 4096
     assert groups.memory_used("c") == 100
     assert groups.kills("c") == 3
+    assert groups.throttled("c") == 5
     assert groups.pids_limit("c") == 7
     assert groups.cpus("c") == 0.5
 
@@ -58,11 +60,12 @@ def test_reads_limits_of_version_2(second: Path) -> None:
     groups = Cgroups(1, second)
     folder = second / groups.path.lstrip("/") / "c"
     write(folder, memory_max="4096\n", memory_current="100\n", memory_events="oom 4\noom_kill 3\n")
-    write(folder, pids_max="7\n", cpu_max="50000 100000\n")
+    write(folder, pids_max="7\n", cpu_max="50000 100000\n", cpu_stat="nr_throttled 5\n")
 
     assert groups.memory_limit("c") == 4096
     assert groups.memory_used("c") == 100
     assert groups.kills("c") == 3
+    assert groups.throttled("c") == 5
     assert groups.pids_limit("c") == 7
     assert groups.cpus("c") == 0.5
 
