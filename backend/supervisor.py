@@ -11,8 +11,10 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from backend import logs
 from backend.settings import Settings
@@ -62,6 +64,21 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     run(settings, listener)
 
 
+def _work(settings: Settings, listener: socket.socket, mask: Iterable[int]) -> NoReturn:
+    """What a forked worker does, under the signal mask that the supervisor had before."""
+    code = 1
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _serve(settings, listener)
+        code = 0
+    except Exception:
+        logger.exception("a worker failed")
+    finally:
+        os._exit(code)
+
+
 def _supervise(settings: Settings, listener: socket.socket) -> None:
     """Run several processes on one socket; replace one that dies; pass signals on."""
     children: dict[int, float] = {}
@@ -75,19 +92,16 @@ def _supervise(settings: Settings, listener: socket.socket) -> None:
                 os.kill(pid, sig)
 
     def spawn() -> None:
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
-                _serve(settings, listener)
-                code = 0
-            except Exception:
-                logger.exception("a worker failed")
-            finally:
-                os._exit(code)
-        children[pid] = time.monotonic()
+        # A signal that came between the fork and what follows it would be lost: the parent does
+        # not know the child yet, and the child would take itself for the parent.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        # One that came before has gone to the other children only.
+        if not ending:
+            pid = os.fork()
+            if pid == 0:
+                _work(settings, listener, mask)
+            children[pid] = time.monotonic()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
         os.environ[MULTIPROCESS_FOLDER] = folder
@@ -106,6 +120,4 @@ def _supervise(settings: Settings, listener: socket.socket) -> None:
             logger.error("worker %d ended with %d; starting another", pid, code)
             if time.monotonic() - born < RESPAWN_SECONDS:
                 time.sleep(RESPAWN_SECONDS)
-            # A signal may have come meanwhile, and passed on to the others only.
-            if not ending:
-                spawn()
+            spawn()
