@@ -16,7 +16,7 @@ def container_test(
         data = [],
         env = {},
         size = "medium",
-        tags = [],
+        tags = ["requires-root"],
         **kwargs):
     """Runs pytest in namespaces of its own, with fixtures that run an image with runc.
 
@@ -29,7 +29,7 @@ def container_test(
         data: files that the tests read.
         env: more environment variables.
         size: how long the test may take, as for any test.
-        tags: more tags.
+        tags: more tags; without root, control groups and a second user id are missing.
         **kwargs: as for py_test.
     """
     py_test(

@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -109,6 +110,9 @@ def _begin(main: Callable[[Identity], int], identity: Identity) -> NoReturn:
         print(f"This test cannot run here: {error}", file=sys.stderr)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        # os._exit below says nothing of what was raised.
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -96,6 +96,8 @@ def structure_test(name, image, configs, platform = "", **kwargs):
         env = {
             "CONFIGS": " ".join(["$(rootpaths {})".format(config) for config in configs]),
         } | ({"PLATFORM": platform} if platform else {}),
+        # Commands need neither limits nor the image's own user.
+        tags = kwargs.pop("tags", []),
         deps = ["//tests/structure:specification"],
         **kwargs
     )
