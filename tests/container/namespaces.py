@@ -110,8 +110,7 @@ def _begin(main: Callable[[Identity], int], identity: Identity) -> NoReturn:
         print(f"This test cannot run here: {error}", file=sys.stderr)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    except BaseException:
-        # os._exit below says nothing of what was raised.
+    except BaseException:  # noqa: BLE001 - os._exit below says nothing of what was raised
         traceback.print_exc()
     finally:
         sys.stdout.flush()
