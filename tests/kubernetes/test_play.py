@@ -45,6 +45,10 @@ def playable(objects: list[Object], services: list[Object]) -> list[Object]:
     - It knows no Service: a Service's port is the host's.
     - It would run curl in the container for httpGet; the image has no curl, so a probe is Python.
     - It does not heed fsGroup: files of secrets are readable for everybody.
+    - The grace period is short, so that a process that hangs is replaced soon.
+
+    Its emptyDir has the mode of the folder in the image, so that /tmp cannot be written here;
+    //tests/container:service has a /tmp that can.
     """
     objects = copy.deepcopy(objects)
     for one in objects:
