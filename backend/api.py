@@ -42,6 +42,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "An API key is missing or not valid.",
         404: "There is no such todo.",
         408: "The body did not arrive in time.",
+        409: "The first request with this Idempotency-Key is not answered yet.",
         412: "The todo has changed: its ETag is not in If-Match.",
         413: "The body is too large.",
         414: "The URL is too long.",
@@ -132,7 +133,7 @@ async def list_todos(request: Request) -> Response:
     summary="Create a todo",
     status_code=201,
     response_model=Todo,
-    responses={201: {"headers": ETAG | LOCATION}, **_problems(413, 422)},
+    responses={201: {"headers": ETAG | LOCATION}, **_problems(409, 413, 422)},
 )
 async def create_todo(
     request: Request, draft: TodoDraft, idempotency_key: IdempotencyKey = None

@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from sqlalchemy import Integer, Text, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backend.database import Query
@@ -31,8 +32,13 @@ CHANNEL = "todo_events"
 # "feed" in ASCII; see `record`.
 FEED_LOCK = 0x66656564
 
+# How long a creation waits for another one that came with the same Idempotency-Key.
+KEY_WAIT = timedelta(seconds=2)
+LOCK_NOT_AVAILABLE = "55P03"
+
 _COLUMNS = list(todos.c)
 ONE = Query(select(*_COLUMNS).where(todos.c.id == bindparam("todo_id")))
+_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :value, true)")
 _NOTIFY = text(f"SELECT pg_advisory_xact_lock({FEED_LOCK}), pg_notify('{CHANNEL}', '')")
 
 
@@ -123,27 +129,26 @@ async def create(
     second waits until the first has committed, and is then a replay.
 
     Raises:
-        Problem: 422, the key came before with another body.
+        Problem: 422, the key came before with another body; 409, the first request with it takes
+            longer than `KEY_WAIT` (as draft-ietf-httpapi-idempotency-key-header has it).
     """
     now = datetime.now(UTC)
     row = {**_values(draft), "id": new_id(), "version": 1, "created_at": now, "updated_at": now}
     todo = document(row)
     if key is not None:
         fingerprint = hashlib.sha256(draft.model_dump_json().encode()).hexdigest()
-        is_sqlite = connection.dialect.name == "sqlite"
-        added = await connection.execute(
-            (sqlite_insert if is_sqlite else postgresql_insert)(idempotency_keys)
-            .values(
-                principal=principal,
-                key=key,
-                fingerprint=fingerprint,
-                todo_id=row["id"],
-                response=to_json(todo).decode(),
-                created_at=now,
-            )
-            .on_conflict_do_nothing()
+        is_first = await _remember(
+            connection,
+            {
+                "principal": principal,
+                "key": key,
+                "fingerprint": fingerprint,
+                "todo_id": row["id"],
+                "response": to_json(todo).decode(),
+                "created_at": now,
+            },
         )
-        if added.rowcount == 0:
+        if not is_first:
             return await _replay(connection, principal, key, fingerprint)
     await connection.execute(insert(todos).values(row))
     await record(connection, "created", todo)
@@ -288,6 +293,30 @@ def _values(draft: TodoDraft) -> dict[str, Any]:
         "due": draft.due,
         "tags": draft.tags,
     }
+
+
+async def _remember(connection: AsyncConnection, values: dict[str, Any]) -> bool:
+    """Store an Idempotency-Key; false when it came before."""
+    if connection.dialect.name == "sqlite":
+        # Its transactions that write come one after another: there is nobody to wait for here.
+        statement: Any = sqlite_insert(idempotency_keys).values(values)
+        return (await connection.execute(statement.on_conflict_do_nothing())).rowcount == 1
+    statement = postgresql_insert(idempotency_keys).values(values)
+    await connection.execute(_LOCK_TIMEOUT, {"value": f"{KEY_WAIT // timedelta(milliseconds=1)}"})
+    try:
+        added = await connection.execute(statement.on_conflict_do_nothing())
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise Problem(
+            409,
+            "idempotency-key-in-use",
+            "Idempotency-Key: the first request with it is not answered yet; try again",
+            headers={"Retry-After": "1"},
+        ) from error
+    # Other locks of this transaction have the statement timeout only.
+    await connection.execute(_LOCK_TIMEOUT, {"value": "0"})
+    return added.rowcount == 1
 
 
 async def _replay(

@@ -2,7 +2,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,22 +85,27 @@ def settings_for(database_url: str, **options: Any) -> Settings:
     return Settings(**values)
 
 
+@contextmanager
+def fresh_database(server: postgres.Postgres, template: str = "migrated") -> Iterator[str]:
+    """The URL of a database that is dropped again; `template1` is one without a schema."""
+    name = f"test_{uuid.uuid4().hex}"
+    asyncio.run(_execute(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield f"{server.url.removesuffix('postgres')}{name}"
+    asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
 @pytest.fixture
 def postgres_url(postgres_server: postgres.Postgres) -> Iterator[str]:
     """A fresh database with the newest schema."""
-    name = f"test_{uuid.uuid4().hex}"
-    asyncio.run(_execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE migrated"))
-    yield f"{postgres_server.url.removesuffix('postgres')}{name}"
-    asyncio.run(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+    with fresh_database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_server: postgres.Postgres) -> Iterator[str]:
     """A fresh database without a schema."""
-    name = f"test_{uuid.uuid4().hex}"
-    asyncio.run(_execute(postgres_server, f"CREATE DATABASE {name}"))
-    yield f"{postgres_server.url.removesuffix('postgres')}{name}"
-    asyncio.run(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+    with fresh_database(postgres_server, "template1") as url:
+        yield url
 
 
 @pytest.fixture

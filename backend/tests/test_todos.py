@@ -1,11 +1,13 @@
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 
+from backend import todos
 from backend.tests.conftest import open_app
 from backend.todos import new_id
 
@@ -219,6 +221,32 @@ async def test_twenty_racing_creates_with_one_key_create_one_todo(
     assert {response.status_code for response in responses} == {201}
     assert len({response.json()["id"] for response in responses}) == 1
     assert sum("Idempotent-Replayed" not in response.headers for response in responses) == 1
+
+
+async def test_a_repetition_waits_for_the_first_request_only_so_long(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(todos, "KEY_WAIT", timedelta(milliseconds=200))
+    headers = {"Idempotency-Key": "k"}
+    async with open_app(postgres_url) as (_, client):
+        first = await asyncpg.connect(postgres_url)
+        transaction = first.transaction()
+        await transaction.start()
+        await first.execute(
+            "INSERT INTO idempotency_keys "
+            "(principal, key, fingerprint, todo_id, response, created_at) "
+            "VALUES ('anonymous', 'k', '', gen_random_uuid(), '', now())"
+        )
+        response = await client.post(PATH, json={"title": "x"}, headers=headers)
+        assert response.status_code == 409
+        assert response.json()["type"].endswith(":idempotency-key-in-use")
+        assert response.headers["Retry-After"] == "1"
+        # The first one fails after all: its key is free again.
+        await transaction.rollback()
+        await first.close()
+        response = await client.post(PATH, json={"title": "x"}, headers=headers)
+        assert response.status_code == 201
+        assert "Idempotent-Replayed" not in response.headers
 
 
 async def test_lists_filter_by_state_priority_due_and_text(client: httpx.AsyncClient) -> None:
