@@ -82,7 +82,9 @@ IdempotencyKey = Annotated[
     ),
 ]
 
-router = APIRouter(prefix="/api/v1/todos", tags=["todos"], dependencies=[Depends(ApiKey())])
+PREFIX = "/api/v1/todos"
+router = APIRouter(prefix=PREFIX, tags=["todos"], dependencies=[Depends(ApiKey())])
+ai_router = APIRouter(prefix=PREFIX, tags=["ai"], dependencies=[Depends(ApiKey())])
 
 
 def service_of(request: Request) -> Service:
@@ -152,15 +154,14 @@ async def create_todo(
         service.feed.poke()
         response = _todo_response(made, 201)
         todo_id = made["id"]
-    response.headers["Location"] = f"{router.prefix}/{todo_id}"
+    response.headers["Location"] = f"{PREFIX}/{todo_id}"
     return response
 
 
-@router.post(
+@ai_router.post(
     "/parse",
     operation_id="parse_todo",
     summary="Turn a text into a draft",
-    tags=["ai"],
     response_model=ParsedTodo,
     responses=_problems(413, 422, 502, 504),
 )
@@ -248,11 +249,10 @@ async def delete_todo(request: Request, todo_id: UUID, if_match: IfMatch = None)
     return Response(status_code=204)
 
 
-@router.post(
+@ai_router.post(
     "/{todo_id}/suggestions",
     operation_id="suggest_for_todo",
     summary="Have sub-tasks, priority and due date suggested",
-    tags=["ai"],
     response_model=Suggestions,
     responses=_problems(404, 422, 502, 504),
 )

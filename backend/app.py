@@ -63,9 +63,10 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     service = app.state.service = Service(settings)
-    problems.install(app, [*api.router.routes, *operations.router.routes])
-    app.include_router(api.router)
-    app.include_router(operations.router)
+    routers = (api.router, api.ai_router, operations.router)
+    problems.install(app, [route for one in routers for route in one.routes])
+    for router in routers:
+        app.include_router(router)
     if settings.docs_enabled:
         from backend import docs  # noqa: PLC0415
 
