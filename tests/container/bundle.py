@@ -45,7 +45,9 @@ class SecurityContext:
     """How a container is confined; the defaults are Kubernetes' "restricted" and then some.
 
     `user` is "UID:GID", the image's own by default. `tmpfs` gives sizes in bytes by path.
-    `seccomp` is a profile's content in the runtime's own terms; None confines nothing.
+    `seccomp` is a profile's content in the runtime's own terms; None confines nothing. `apparmor`
+    is the name of a profile that the kernel has; "" is none. `masked` hides what of /proc and /sys
+    a container has no business with (Kubernetes' `procMount: Default`).
     """
 
     user: str = ""
@@ -53,6 +55,8 @@ class SecurityContext:
     capabilities: Sequence[str] = ()
     no_new_privileges: bool = True
     seccomp: Mapping[str, Any] | None = None
+    apparmor: str = ""
+    masked: bool = True
     tmpfs: Mapping[str, int] = field(default_factory=lambda: {"/tmp": 64 * _MIB})
 
 
@@ -106,11 +110,12 @@ def config(
         "cwd": image.working_directory,
         "capabilities": dict.fromkeys(_CAPABILITY_SETS, capabilities),
         "noNewPrivileges": context.no_new_privileges,
+        **({"apparmorProfile": context.apparmor} if context.apparmor else {}),
     }
     linux: dict[str, Any] = {
         "namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", "cgroup")],
-        "maskedPaths": list(_MASKED),
-        "readonlyPaths": list(_READ_ONLY),
+        "maskedPaths": list(_MASKED) if context.masked else [],
+        "readonlyPaths": list(_READ_ONLY) if context.masked else [],
     }
     if context.seccomp is not None:
         linux["seccomp"] = context.seccomp

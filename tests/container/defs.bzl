@@ -17,6 +17,8 @@ def container_test(
         env = {},
         size = "medium",
         tags = ["requires-root"],
+        main = _MAIN,
+        plugins = ["tests.container.fixtures"],
         **kwargs):
     """Runs pytest in namespaces of its own, with fixtures that run an image with runc.
 
@@ -30,20 +32,22 @@ def container_test(
         env: more environment variables.
         size: how long the test may take, as for any test.
         tags: more tags; without root, control groups and a second user id are missing.
+        main: program that runs pytest.
+        plugins: modules of fixtures; a later one's stand in for an earlier one's.
         **kwargs: as for py_test.
     """
     py_test(
         name = name,
         size = size,
-        srcs = [_MAIN, _RUNNER] + srcs,
-        args = ["-p", "tests.container.fixtures"] + ["$(rootpaths {})".format(src) for src in srcs],
+        srcs = [main, _RUNNER] + srcs,
+        args = ["-p " + plugin for plugin in plugins] + ["$(rootpaths {})".format(src) for src in srcs],
         data = data + [image, _SECCOMP, _SETTINGS] + ([postgres] if postgres else []),
         env = {
             "IMAGE": "$(rootpath {})".format(image),
             "PYTHONDONTWRITEBYTECODE": "1",
             "SECCOMP": "$(rootpath {})".format(_SECCOMP),
         } | ({"POSTGRES": "$(rootpath {})".format(postgres)} if postgres else {}) | env,
-        main = _MAIN,
+        main = main,
         # Bazel's linux-sandbox is a user namespace with one user id and /sys read-only: in it runc
         # can neither become the image's user nor set limits. The tests make namespaces themselves.
         tags = tags + ["no-sandbox"],

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 import httpx
 
+from tests.container.patience import patient
 from tests.container.stack import API_KEY, Replica
 
 TODOS = "/api/v1/todos"
@@ -66,7 +67,7 @@ class Load:
     def until(self, requests: int, seconds: float = 60) -> None:
         """Waits for so many more requests; raises `TimeoutError`."""
         target = self.requests + requests
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patient(seconds)
         while self.requests < target:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.requests} of {target} requests: {self.statuses}")
@@ -74,7 +75,7 @@ class Load:
 
     def until_ready_are(self, count: int, seconds: float = 30) -> None:
         """Waits until so many are in rotation; raises `TimeoutError`."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patient(seconds)
         while len(self._ready) != count:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{len(self._ready)} are ready; expected {count}")

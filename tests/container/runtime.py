@@ -16,6 +16,7 @@ from tests.container import bundle, rootfs
 from tests.container.bundle import Mount, SecurityContext
 from tests.container.cgroups import Cgroups, Limits
 from tests.container.needs import program
+from tests.container.patience import patient
 from tests.structure.layout import Configuration, Image
 
 _KILL_SECONDS = 10.0
@@ -158,6 +159,7 @@ class Container:
 
     def wait(self, seconds: float) -> int:
         """Its exit code, 128 + N after signal N; raises `ContainerError` when it runs on."""
+        seconds = patient(seconds)
         if not self._ended(seconds):
             raise ContainerError(f"{self.name} still runs after {seconds:g} s\n{self.log}")
         assert self.exit_code is not None
@@ -185,7 +187,7 @@ class Container:
             capture_output=True,
             text=True,
             check=False,
-            timeout=seconds,
+            timeout=patient(seconds),
         )
 
     def processes(self) -> list[int]:
@@ -210,6 +212,7 @@ class Container:
 
         A container that ends meanwhile is not waited for.
         """
+        seconds = patient(seconds)
         deadline = time.monotonic() + seconds
         while True:
             if result := condition():

@@ -36,6 +36,8 @@ _PATIENT = {
     "DATABASE_STATEMENT_TIMEOUT": "30",
 }
 _DATABASE_HOST = "127.0.0.5"
+# Where deploy/ has the secrets; the AppArmor profile lets the service read nothing else below /run.
+_PASSWORD_FILE = "/run/secrets/todo-backend/database-password"
 _PROGRAMS = "/usr/lib/postgresql/17/bin"
 # The image's user.
 _USER = 65532
@@ -122,8 +124,8 @@ class Stack:
 
     def start_database(self) -> None:
         """Starts PostgreSQL; what it held before is there again."""
-        # The profile is the service's; PostgreSQL is no part of it.
-        context = replace(self._context, seccomp=None)
+        # The profiles are the service's; PostgreSQL is no part of them.
+        context = replace(self._context, seccomp=None, apparmor="")
         self._database = self._runtime.start(
             self._postgres,
             context,
@@ -131,11 +133,11 @@ class Stack:
             arguments=["-c", f"listen_addresses={_DATABASE_HOST}", "-c", "fsync=off"],
             environment={
                 "POSTGRES_USER": "todo",
-                "POSTGRES_PASSWORD_FILE": "/run/password",
+                "POSTGRES_PASSWORD_FILE": _PASSWORD_FILE,
             },
             mounts=[
                 Mount(self._data, "/var/lib/postgresql", read_only=False),
-                Mount(self._secret, "/run/password"),
+                Mount(self._secret, _PASSWORD_FILE),
             ],
         )
         self._database.until(self._accepts, "accepting connections", READY_SECONDS)
@@ -169,7 +171,7 @@ class Stack:
         return {
             "ENVIRONMENT": "prod",
             "DATABASE_URL": f"postgresql://todo@{_DATABASE_HOST}:5432/todo",
-            "DATABASE_PASSWORD_FILE": "/run/password",
+            "DATABASE_PASSWORD_FILE": _PASSWORD_FILE,
             "API_KEYS": f"tests:sha256:{digest}",
             "AI_BASE_URL": self.ai.url,
             **more,
@@ -216,7 +218,7 @@ class Stack:
             name=name,
             arguments=arguments,
             environment={**self.environment(**environment), **(clock.environment if clock else {})},
-            mounts=[Mount(self._secret, "/run/password"), *([clock.mount] if clock else [])],
+            mounts=[Mount(self._secret, _PASSWORD_FILE), *([clock.mount] if clock else [])],
             limits=LIMITS if self._limits else None,
         )
 

@@ -249,7 +249,7 @@ def test_an_unreadable_secret_ends_it_before_it_listens(
     replica = migrated.replica(other)
 
     assert replica.container.wait(20) == 78
-    assert "DATABASE_PASSWORD_FILE: got '/run/password'" in replica.container.stderr
+    assert "DATABASE_PASSWORD_FILE: got '/run/secrets/" in replica.container.stderr
     assert "Permission denied" in replica.container.stderr
     assert "Traceback" not in replica.container.stderr
 

@@ -1,6 +1,7 @@
 """The service runs as the image's user, whatever the user that runs the tests."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -61,7 +62,7 @@ def test_another_user_can_be_chosen(
     runtime: Runtime, image: Unpacked, context: SecurityContext, service: Container
 ) -> None:
     # OpenShift and the like give each namespace its own user id.
-    other = SecurityContext(user="1000700000:0", seccomp=context.seccomp, tmpfs=context.tmpfs)
+    other = replace(context, user="1000700000:0")
     container = runtime.start(image, other, environment={"PORT": "8001"})
     try:
         container.until(lambda: "listening on" in container.stdout, "listening", 60)

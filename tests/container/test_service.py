@@ -76,8 +76,11 @@ def test_the_image_serves_todos(service: Container) -> None:
     ],
 )
 def test_the_root_file_system_refuses_writes(
-    service: Container, user: str, expected: set[str]
+    service: Container, context: SecurityContext, user: str, expected: set[str]
 ) -> None:
+    if context.apparmor:
+        # The profile lets nobody look into /dev.
+        expected = {"/tmp"}
     done = service.execute("/usr/bin/python3.13", "-c", WRITE_EVERYWHERE, user=user)
 
     assert done.returncode == 0, done.stderr
@@ -107,8 +110,6 @@ def test_its_system_calls_are_filtered(service: Container) -> None:
 
 def test_it_ends_cleanly_on_sigterm(service: Container) -> None:
     """The last test of this module: it ends the service that the others share."""
-    began = time.monotonic()
     service.signal(signal.SIGTERM)
 
     assert service.wait(STOP_SECONDS) == 0, service.log
-    assert time.monotonic() - began < STOP_SECONDS

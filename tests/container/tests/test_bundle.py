@@ -75,6 +75,19 @@ def test_a_user_that_is_not_two_numbers_is_an_error(user: str) -> None:
         config(SecurityContext(user=user))
 
 
+def test_an_apparmor_profile_is_the_process_s_where_there_is_one() -> None:
+    assert "apparmorProfile" not in config()["process"]
+    assert config(SecurityContext(apparmor="a"))["process"]["apparmorProfile"] == "a"
+
+
+def test_the_kernels_files_are_masked_unless_asked_for() -> None:
+    masked, bare = config()["linux"], config(SecurityContext(masked=False))["linux"]
+
+    assert "/proc/kcore" in masked["maskedPaths"]
+    assert "/proc/sysrq-trigger" in masked["readonlyPaths"]
+    assert bare["maskedPaths"] == bare["readonlyPaths"] == []
+
+
 def test_capabilities_are_given_where_asked_for() -> None:
     made = config(SecurityContext(capabilities=("CAP_B", "CAP_A")))
 
