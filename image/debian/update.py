@@ -1,4 +1,4 @@
-"""Resolves packages.toml into lock.json with apt, which checks the archive's signatures.
+"""Resolves each packages.toml into lock.json with apt, which checks the archive's signatures.
 
 Mirrors come from this machine's apt configuration, or from `DEBIAN_MIRRORS` and
 `DEBIAN_SECURITY_MIRRORS` (base URIs with spaces between).
@@ -7,18 +7,21 @@ Mirrors come from this machine's apt configuration, or from `DEBIAN_MIRRORS` and
 import email.utils
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tools.debian.builder import apt
 from tools.debian.builder.error import BuilderError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# Each has a packages.toml and the lock.json made of it.
+FOLDERS = ("image/debian", "tests/machine")
 
 
 class UpdateError(Exception):
@@ -58,6 +61,30 @@ def newer(left: str, right: str) -> bool:
     """Whether a version is newer than another, by dpkg's ordering (deb-version(7))."""
     command = ["dpkg", "--compare-versions", left, "gt", right]
     return subprocess.run(command, check=False).returncode == 0
+
+
+def followed(
+    offers: Iterable[tuple[Package, str]], metapackages: Iterable[str]
+) -> Iterator[Package]:
+    """The offers, each with its Depends field, less metapackages.
+
+    A metapackage's name stands for the one package that it depends on, whose own name changes with
+    its version. Raises `UpdateError` for one that depends on anything else.
+    """
+    every, wanted = list(offers), set(metapackages)
+    for offer, depends in every:
+        if offer.name not in wanted:
+            yield offer
+            continue
+        only = re.fullmatch(r"(\S+) \(= (\S+)\)", depends)
+        if not only:
+            raise UpdateError(
+                f"{offer.name}: expected a metapackage that depends on one version of one package, "
+                f"got {depends!r}. Mend metapackages in packages.toml."
+            )
+        for real, _ in every:
+            if (real.name, real.version) == only.groups():
+                yield replace(real, name=offer.name)
 
 
 def choose(
@@ -173,12 +200,12 @@ class Archive:
         query = ["indextargets", "--format", layout, "Created-By: Packages"]
         return [line.split(" ") for line in _run(["apt-get", *self._options, *query]).splitlines()]
 
-    def packages(self) -> Iterator[Package]:
-        """Every package that the suites offer."""
+    def packages(self) -> Iterator[tuple[Package, str]]:
+        """Every package that the suites offer, and what it depends on."""
         for file, suite in self._targets("$(FILENAME) $(CODENAME)"):
             text = _run(["/usr/lib/apt/apt-helper", "cat-file", file])
             for fields in stanzas(text):
-                yield Package(
+                package = Package(
                     name=fields["Package"],
                     architecture=fields["Architecture"],
                     version=fields["Version"],
@@ -187,6 +214,7 @@ class Archive:
                     size=int(fields["Size"]),
                     sha256=fields["SHA256"],
                 )
+                yield package, fields.get("Depends", "")
 
     def snapshots(self) -> dict[str, str]:
         """By archive, the snapshot timestamp at which all its suites are as seen here."""
@@ -201,27 +229,34 @@ class Archive:
         return stamps
 
 
-def main() -> int:
-    """Updates image/debian/lock.json of the workspace that `bazel run` was called in."""
-    folder = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")) / "image/debian"
+def _resolve(folder: Path) -> tuple[list[Package], str]:
+    """The packages that a folder's packages.toml asks for, and the text of their lock."""
     wishes = tomllib.loads((folder / "packages.toml").read_text())
     names = {name for layer in wishes.values() if isinstance(layer, dict) for name in layer}
-    lock = folder / "lock.json"
+    with tempfile.TemporaryDirectory(prefix="debian-update-") as scratch:
+        archive = Archive(Path(scratch), wishes["suites"], wishes["architectures"])
+        offers = followed(archive.packages(), wishes.get("metapackages", []))
+        packages = choose(names, wishes["architectures"], offers)
+        return packages, render(packages, archive.snapshots())
+
+
+def main() -> int:
+    """Updates the locks of the workspace that `bazel run` was called in, all or none."""
+    workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
     try:
         if not KEYRING.exists():
             raise UpdateError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
-        with tempfile.TemporaryDirectory(prefix="debian-update-") as scratch:
-            archive = Archive(Path(scratch), wishes["suites"], wishes["architectures"])
-            new = choose(names, wishes["architectures"], archive.packages())
-            text = render(new, archive.snapshots())
+        resolved = {name: _resolve(workspace / name) for name in FOLDERS}
     except (UpdateError, BuilderError) as error:
         print(f"update: {error}", file=sys.stderr)
         return 1
-    old = read_lock(lock)
-    beside = lock.with_suffix(".new")
-    beside.write_text(text)
-    beside.rename(lock)
-    print("\n".join(changes(old, new)) or "nothing changed")
+    for name, (new, text) in resolved.items():
+        lock = workspace / name / "lock.json"
+        old = read_lock(lock)
+        beside = lock.with_suffix(".new")
+        beside.write_text(text)
+        beside.rename(lock)
+        print(f"{name}:", "\n".join(changes(old, new)) or "nothing changed", sep="\n")
     return 0
 
 

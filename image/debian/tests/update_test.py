@@ -36,6 +36,27 @@ def test_what_the_archive_lacks_is_named_with_the_architecture() -> None:
         update.choose(["libc6", "libd7"], ["amd64", "arm64"], [LIBC])
 
 
+def test_a_metapackage_stands_for_the_package_it_depends_on() -> None:
+    meta = replace(LIBC, name="linux-image-amd64", version="6.12-2")
+    old = replace(LIBC, name="linux-image-6.12-1-amd64", version="6.12-1")
+    new = replace(LIBC, name="linux-image-6.12-2-amd64", version="6.12-2", path="pool/new.deb")
+    offers = [(meta, "linux-image-6.12-2-amd64 (= 6.12-2)"), (old, ""), (new, "kmod, libc6 (> 2)")]
+
+    assert list(update.followed(offers, ["linux-image-amd64"])) == [
+        replace(new, name="linux-image-amd64"),
+        old,
+        new,
+    ]
+
+
+@pytest.mark.parametrize("depends", ["", "linux-image-6.12", "a (= 1), b (= 1)"])
+def test_what_depends_on_more_than_one_version_of_one_package_is_no_metapackage(
+    depends: str,
+) -> None:
+    with pytest.raises(UpdateError, match="libc6: expected a metapackage"):
+        list(update.followed([(LIBC, depends)], ["libc6"]))
+
+
 def test_changes_are_told_a_line_each() -> None:
     newer = replace(LIBC, version="2.41-13", suite="trixie-security")
     zones = replace(LIBC, name="tzdata", architecture="all")
