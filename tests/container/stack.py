@@ -114,6 +114,9 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Another stack, of another module of tests, is to have the address.
+        if self._database is not None:
+            self._database.remove()
         self.ai.stop()
 
     @property
