@@ -3,16 +3,19 @@
 All listen on loopback addresses of the test's own network namespace, each on its usual port.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import os
 import signal
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+import asyncpg
 import httpx
 
 from tests.container.ai import AiStub
@@ -27,6 +30,8 @@ API_KEY = "a-key-for-tests-only"
 PASSWORD = "a password: with 'odd' characters"
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
+PROBES = ("live", "ready", "startup")
+WELL = {(probe, 200) for probe in PROBES}
 # The numbers that deploy/ recommends.
 LIMITS = Limits(memory=256 * MIB, cpus=1.0, pids=64)
 
@@ -61,6 +66,15 @@ class Replica:
             return httpx.get(f"{self.url}/health/{probe}", timeout=5).status_code
         except httpx.TransportError:
             return 0
+
+    def probes(self, seconds: float) -> set[tuple[str, int]]:
+        """What each probe answers for a while, over and over."""
+        deadline = time.monotonic() + seconds
+        seen = set()
+        while time.monotonic() < deadline:
+            seen |= {(probe, self.health(probe)) for probe in PROBES}
+            time.sleep(0.1)
+        return seen
 
     def until_ready(self, seconds: float = READY_SECONDS) -> None:
         """Waits until it takes requests."""
@@ -167,6 +181,24 @@ class Stack:
         for pid in self.database.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    @contextlib.contextmanager
+    def slow_todos(self) -> Iterator[None]:
+        """Meanwhile a session holds the table of todos, so that each statement on it waits.
+
+        All else is answered as fast as ever.
+        """
+        with asyncio.Runner() as runner:
+            session: asyncpg.Connection[asyncpg.Record] = runner.run(
+                asyncpg.connect(
+                    host=_DATABASE_HOST, user="todo", database="todo", password=PASSWORD
+                )
+            )
+            try:
+                runner.run(session.execute("BEGIN; LOCK TABLE todos"))
+                yield
+            finally:
+                runner.run(session.close())
 
     def environment(self, **more: str) -> dict[str, str]:
         """What a production deployment sets, besides the address."""

@@ -12,7 +12,7 @@ import pytest
 from tests.container.ai import SUGGESTIONS, Behaviour
 from tests.container.bundle import SecurityContext
 from tests.container.load import TODOS, Load, missing
-from tests.container.stack import Replica, Stack
+from tests.container.stack import WELL, Replica, Stack
 
 STOP_SECONDS = 30.0
 
@@ -131,6 +131,38 @@ def test_without_a_free_connection_requests_are_refused_soon(
         assert client.get(path).status_code == 200
 
 
+def test_a_slow_database_is_called_slow_and_costs_no_connection(
+    migrated: Stack, replica: Replica, client: httpx.Client
+) -> None:
+    path = todo(client)
+    with migrated.slow_todos():
+        began = time.monotonic()
+        answers = [client.get(path), client.patch(path, json={"title": "Water the garden"})]
+        seconds = time.monotonic() - began
+        with Load([replica], clients=6) as load:
+            # A busy machine may make one look late; a pool in full use would make most.
+            for _ in range(3):
+                seen = replica.probes(3)
+                if seen == WELL:
+                    break
+
+    for answer in answers:
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["type"] == "urn:todo-backend:problem:database-slow"
+        assert int(answer.headers["retry-after"]) >= 1
+    # The time of two statements, and some for a busy machine.
+    assert seconds < 6
+    # Load on the database is no outage.
+    assert seen == WELL
+    assert set(load.statuses) == {503}, (load.statuses, load.wrong)
+
+    def all_are_back() -> bool:
+        return 'database_pool_connections{state="in_use"} 0.0' in client.get("/metrics").text
+
+    replica.container.until(all_are_back, "giving every connection back to the pool", 20)
+    assert client.get(path).status_code == 200
+
+
 @pytest.mark.parametrize(
     "behaviour",
     [
@@ -164,7 +196,7 @@ def test_a_broken_ai_service_is_left_alone_until_it_works(
     assert set(first) <= {502, 503, 504}, first
     # Open: nobody is asked.
     assert opened.status_code == 503, opened.text
-    assert opened.json()["type"].endswith(":ai-circuit-open")
+    assert opened.json()["type"] == "urn:todo-backend:problem:ai-circuit-open"
     assert ai.calls == calls
 
     # Half-open after two seconds: one trial call, which closes it.

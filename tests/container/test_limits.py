@@ -10,7 +10,7 @@ from tests.container.bundle import SecurityContext
 from tests.container.cgroups import Cgroups, Limits
 from tests.container.load import TODOS, Load, missing
 from tests.container.runtime import Container, Runtime, Unpacked
-from tests.container.stack import LIMITS, MIB, Replica, Stack
+from tests.container.stack import LIMITS, MIB, Replica, Stack, log_lines
 
 PYTHON = "/usr/bin/python3.13"
 FORK = """
@@ -132,6 +132,12 @@ def test_a_request_that_would_eat_memory_is_refused(replica: Replica, limits: Cg
         while True:
             yield b" " * MIB
 
+    def logged() -> list[object]:
+        """The statuses of what was posted, as the service tells them."""
+        lines = log_lines(replica.container)
+        return [line["status"] for line in lines if line.get("method") == "POST"]
+
+    before = len(logged())
     with replica.client() as client:
         declared = client.post(TODOS, content=b" " * (10 * MIB))
         try:
@@ -141,8 +147,11 @@ def test_a_request_that_would_eat_memory_is_refused(replica: Replica, limits: Cg
             streamed = None
 
     assert declared.status_code == 413
+    assert limits.kills(replica.container.name) == 0, "the streamed body ate the memory"
+    replica.container.until(lambda: len(logged()) >= before + 2, "logging both requests", 20)
+    # Whatever reached the client, both were refused for their size.
+    assert logged()[before:] == [413, 413]
     assert streamed in {413, None}
-    assert limits.kills(replica.container.name) == 0
     assert replica.health() == 200
 
 
