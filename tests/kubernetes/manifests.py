@@ -53,13 +53,19 @@ class Manifests(list[Object]):
             )
 
     def settings(self, pod: Object, container: Object) -> dict[str, str]:
-        """A container's environment: its own variables over those of its ConfigMaps."""
+        """A container's environment: its own variables over those of its ConfigMaps.
+
+        Variables whose values a manifest does not hold, a Secret's for one, are not among them.
+        """
         values: dict[str, str] = {}
         for source in container.get("envFrom", ()):
+            if "configMapRef" not in source:
+                continue
             name = source["configMapRef"]["name"]
             (found,) = [one for one in self.of("ConfigMap") if one["metadata"]["name"] == name]
             values |= found["data"]
-        return values | {one["name"]: one["value"] for one in container.get("env", ())}
+        own = container.get("env", ())
+        return values | {one["name"]: one["value"] for one in own if "value" in one}
 
 
 def mounted(pod: Object, container: Object) -> dict[str, tuple[str, str]]:

@@ -30,7 +30,9 @@ def test_every_file_that_a_page_names_exists(page: str) -> None:
     known = os.environ["FILES"].split()
 
     for path in re.findall(r"`(deploy/[\w./-]+)`", text):
-        assert any(file == path or file.startswith(f"{path}/") for file in known), path
+        assert any(file == path or file.startswith(f"{path}/") for file in known), (
+            f"{path} is not there"
+        )
 
 
 def test_the_times_and_limits_of_the_deployment_page_are_the_manifests() -> None:

@@ -43,7 +43,7 @@ def test_no_pod_gets_a_token_for_the_api_server(manifests: Manifests) -> None:
     for name, _, pod in manifests.pods():
         assert pod["automountServiceAccountToken"] is False, name
         if account := pod.get("serviceAccountName"):
-            assert accounts[account]["automountServiceAccountToken"] is False
+            assert accounts[account]["automountServiceAccountToken"] is False, account
 
 
 def test_every_pod_has_requests_and_a_limit_of_memory(manifests: Manifests) -> None:
