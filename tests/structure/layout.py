@@ -90,15 +90,13 @@ def read(folder: Path, platform: str | None = None) -> Image:
     if version != "1.0.0":
         raise LayoutError(f"{folder}/oci-layout: expected imageLayoutVersion 1.0.0, got {version}")
     index = json.loads((folder / "index.json").read_text())
-    images = [
-        digest
-        for digest in _manifests(folder, index)
-        if platform is None or _platform(folder, digest) == platform
-    ]
+    known = {digest: _platform(folder, digest) for digest in _manifests(folder, index)}
+    images = [digest for digest, its in known.items() if platform in {None, its}]
     if len(images) != 1:
+        there = ", ".join(f"{digest} for {its}" for digest, its in known.items())
         raise LayoutError(
             f"{folder}: expected one image{f' for {platform}' if platform else ''}, "
-            f"got {len(images)}: {', '.join(images) or 'none'}"
+            f"got {len(images)}; there are: {there or 'none'}"
         )
     return _image(folder, images[0])
 
