@@ -2,10 +2,10 @@
 
     tools/bazel run //deploy:seccomp -- [TRACE ...]
 
-TRACE is what `strace -f --decode-pids=pidns -o TRACE` wrote of a run of the container tests. Calls
-that the service made there are added to those of earlier traces, in deploy/seccomp.toml; what no
-trace shows and the service may yet need is listed there by hand, with the reason. Without TRACE the
-profile is made of that file as it is.
+TRACE is what `strace -f --decode-pids=pidns -o TRACE` wrote of a container test; docs/security.md
+says how to get one. Calls that the service made there are added to those of earlier traces, in
+deploy/seccomp.toml; what no trace shows and the service may yet need is listed there by hand, with
+the reason. Without TRACE the profile is made of that file as it is.
 """
 
 import argparse
@@ -98,8 +98,16 @@ def extended(text: str, more: set[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the files of the repository; returns 1, having written none, for what is wrong."""
-    parser = argparse.ArgumentParser(prog="seccomp", description="Makes deploy/seccomp.json.")
-    parser.add_argument("trace", nargs="*", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="seccomp",
+        description="Makes deploy/seccomp.json of deploy/seccomp.toml, and of traces if there are.",
+    )
+    parser.add_argument(
+        "trace",
+        nargs="*",
+        type=Path,
+        help="what `strace -f --decode-pids=pidns -o TRACE` wrote of a container test",
+    )
     traces = parser.parse_args(arguments).trace
     folder = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."), "deploy")
     source = folder / "seccomp.toml"
@@ -112,13 +120,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not found:
                 raise ProfileError(f"{trace}: expected a trace in which the service starts")
             more |= found
-        text = extended(source.read_text(), more)
+        before = source.read_text()
+        text = extended(before, more)
         made = profile(tomllib.loads(text))
     except (OSError, ProfileError) as error:
         print(f"seccomp: {error}", file=sys.stderr)
         return 1
     source.write_text(text)
     (folder / "seccomp.json").write_text(made)
+    old, new = (set(_traced(tomllib.loads(one)["service"])) for one in (before, text))
+    print(f"deploy/seccomp.json is written; new calls: {', '.join(sorted(new - old)) or 'none'}")
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.seccomp import MOST, ProfileError, extended, profile, traced
+from deploy.seccomp import MOST, ProfileError, extended, main, profile, traced
 from tests.container.needs import program
 
 FORBIDDEN = (
@@ -84,6 +84,42 @@ def test_traced_calls_are_added_and_refused_ones_are_not(source: str) -> None:
     assert "sync" in made
     assert "io_uring_setup" not in made
     assert made == sorted(made)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> Path:
+    """A repository in which the program is run from the folder of that name."""
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/seccomp.toml").write_text(source)
+    (tmp_path / "deploy/seccomp.json").write_text("{}\n")
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path / "deploy"))
+    return tmp_path / "deploy"
+
+
+def test_a_traces_new_calls_are_written_and_named(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "trace").write_text(TRACE.replace("12 +++", "12 sync() = 0\n12 +++"))
+
+    assert main(["trace"]) == 0
+
+    written = (repository / "seccomp.toml").read_text()
+    assert "sync" in tomllib.loads(written)["service"]["traced"]
+    assert (repository / "seccomp.json").read_text() == profile(tomllib.loads(written))
+    assert capsys.readouterr().out.endswith("new calls: sendmsg, sync\n")
+
+
+def test_a_trace_without_the_service_changes_nothing(
+    repository: Path, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "trace").write_text("10 sync() = 0\n")
+
+    assert main(["trace"]) == 1
+
+    assert (repository / "seccomp.toml").read_text() == source
+    assert (repository / "seccomp.json").read_text() == "{}\n"
+    assert "trace: expected a trace in which the service starts" in capsys.readouterr().err
 
 
 def test_a_profile_that_allows_too_much_is_refused() -> None:
