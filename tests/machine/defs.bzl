@@ -26,13 +26,15 @@ def machine_test(
         env: more environment variables.
         deps: libraries that the tests import.
         plugins: modules of more fixtures.
-        size: how long the test may take; without /dev/kvm it takes long.
+        size: how much the test takes.
         tags: more tags.
         **kwargs: as for container_test.
     """
     container_test(
         name = name,
         size = size,
+        # By software it takes minutes, and on a busy machine more than the 15 of a large test.
+        timeout = "eternal",
         srcs = srcs,
         data = data + [_MACHINE, _PROFILE],
         env = {
