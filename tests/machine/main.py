@@ -16,7 +16,7 @@ JOB = "MACHINE_JOB"
 ACCELERATOR = "MACHINE_ACCELERATOR"
 # Of Bazel's time limit, what is left to say that it was exceeded.
 _SPARE_SECONDS = 10.0
-# Software emulation takes five minutes where nothing else runs; one that hangs is not worth an hour.
+# By software the longest takes five minutes if nothing else runs; a hang is not worth an hour.
 _MOST_SECONDS = 1800.0
 _PATIENCE = {"kvm": 1, "tcg": 8}
 _SLOW = "the virtual machine runs by software, which takes longer"
