@@ -5,14 +5,14 @@ import pytest
 from tests.machine import emulator
 from tests.machine.emulator import MachineError
 
-INIT = Path("/work/service")
+INIT = Path("/opt/service")
 
 
 def test_the_kernel_is_told_its_root_and_its_first_process() -> None:
     line = emulator.command_line(INIT, {"JOB": "/tmp/job.json"})
 
     assert line.startswith("root=root rootfstype=virtiofs ro ")
-    assert line.endswith(" init=/work/service JOB=/tmp/job.json")
+    assert line.endswith(" init=/opt/service JOB=/tmp/job.json")
 
 
 @pytest.mark.parametrize("path", ["/with space", '/with"quote'])
