@@ -20,10 +20,10 @@ from tests.container import kernel
 
 KVM = Path("/dev/kvm")
 ROOT = "root"
-# Lazily taken from this machine: a test that unpacks two images uses a good third of it.
+# Taken from this machine as it is used; the tests unpack their images into it.
 _MEMORY_MIB = 2048
 _SOCKET_SECONDS = 10.0
-# A kernel that the CPU runs is up within 3 s.
+# Time for the CPU to start the kernel; after it, software takes over.
 _KVM_SECONDS = 30.0
 _LOADER = "usr/lib64/ld-linux-x86-64.so.2"
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
