@@ -25,7 +25,8 @@ def pack(library: Path, archive: Path) -> None:
         for source in sources:
             name = source.relative_to(library).as_posix()
             text = source.read_bytes()
-            code = compile(text, str(archive / name), "exec", dont_inherit=True)
+            # A traceback names the archive, not the folder that this machine has it in.
+            code = compile(text, f"{archive.name}/{name}", "exec", dont_inherit=True)
             header = importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH
             compiled = header + importlib.util.source_hash(text) + marshal.dumps(code)
             target.writestr(zipfile.ZipInfo(f"{name}c", _TIME), compiled)

@@ -36,6 +36,7 @@ py_runtime(
             "usr/lib/python{version}/**",
         ],
         allow_empty = True,
+        exclude = ["**/__pycache__/**"],
     ),
     interpreter = "usr/bin/python3",
     interpreter_version_info = {{
@@ -83,7 +84,9 @@ def _pack(ctx, version):
         return
     library = "usr/lib/python" + version
     archive = "usr/lib/python{}.zip".format(version.replace(".", ""))
-    result = ctx.execute(["usr/bin/python3", "-I", ctx.path(ctx.attr._library), library, archive])
+    # Byte-code left among the interpreter's files would name this machine's folders, and no cache
+    # would serve another clone.
+    result = ctx.execute(["usr/bin/python3", "-I", "-B", ctx.path(ctx.attr._library), library, archive])
     if result.return_code:
         fail("packing the standard library failed:\n" + result.stdout + result.stderr)
 
