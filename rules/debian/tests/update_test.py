@@ -1,0 +1,88 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rules.debian import update
+from rules.debian.update import Package, UpdateError
+
+LIBC = Package("libc6", "amd64", "2.41-12", "trixie", "pool/main/g/libc6.deb", 5, "0" * 64)
+
+
+@pytest.fixture(autouse=True)
+def dpkg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Stands for dpkg --compare-versions A gt B, well enough for the versions below.
+    (tmp_path / "dpkg").write_text('#!/bin/sh\n[ "$2" \\> "$4" ]\n')
+    (tmp_path / "dpkg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+def test_the_newest_of_all_suites_is_chosen() -> None:
+    fixed = replace(LIBC, version="2.41-13", suite="trixie-security")
+
+    assert update.choose(["libc6"], ["amd64"], [LIBC, fixed]) == [fixed]
+    assert update.choose(["libc6"], ["amd64"], [fixed, LIBC]) == [fixed]
+
+
+def test_a_package_for_all_architectures_is_chosen_once() -> None:
+    zones = replace(LIBC, name="tzdata", architecture="all")
+
+    assert update.choose(["tzdata"], ["amd64", "arm64"], [zones, LIBC]) == [zones]
+
+
+def test_what_the_archive_lacks_is_named_with_the_architecture() -> None:
+    with pytest.raises(UpdateError, match=r"libc6 \(arm64\), libd7 \(amd64\), libd7 \(arm64\)"):
+        update.choose(["libc6", "libd7"], ["amd64", "arm64"], [LIBC])
+
+
+def test_a_metapackage_stands_for_the_package_it_depends_on() -> None:
+    meta = replace(LIBC, name="linux-image-amd64", version="6.12-2")
+    old = replace(LIBC, name="linux-image-6.12-1-amd64", version="6.12-1")
+    new = replace(LIBC, name="linux-image-6.12-2-amd64", version="6.12-2", path="pool/new.deb")
+    offers = [(meta, "linux-image-6.12-2-amd64 (= 6.12-2)"), (old, ""), (new, "kmod, libc6 (> 2)")]
+
+    assert list(update.followed(offers, ["linux-image-amd64"])) == [
+        replace(new, name="linux-image-amd64"),
+        old,
+        new,
+    ]
+
+
+@pytest.mark.parametrize("depends", ["", "linux-image-6.12", "a (= 1), b (= 1)"])
+def test_what_depends_on_more_than_one_version_of_one_package_is_no_metapackage(
+    depends: str,
+) -> None:
+    with pytest.raises(UpdateError, match="libc6: expected a metapackage"):
+        list(update.followed([(LIBC, depends)], ["libc6"]))
+
+
+def test_changes_are_told_a_line_each() -> None:
+    newer = replace(LIBC, version="2.41-13", suite="trixie-security")
+    zones = replace(LIBC, name="tzdata", architecture="all")
+    gone = replace(LIBC, name="zlib1g")
+
+    assert update.changes([LIBC, gone], [newer, zones]) == [
+        "~ libc6 (amd64) 2.41-12 -> 2.41-13 from trixie-security",
+        "+ tzdata (all) 2.41-12 from trixie",
+        "- zlib1g (amd64) 2.41-12",
+    ]
+
+
+def test_the_lock_reads_back_and_has_a_package_a_line(tmp_path: Path) -> None:
+    zones = replace(LIBC, name="tzdata", architecture="all")
+    text = update.render([LIBC, zones], {"debian": "20260101T000000Z"})
+    (tmp_path / "lock.json").write_text(text)
+
+    assert update.read_lock(tmp_path / "lock.json") == [LIBC, zones]
+    assert sum('"name"' in line for line in text.splitlines()) == 2
+    assert json.loads(text)["snapshots"] == {"debian": "20260101T000000Z"}
+
+
+def test_continuation_lines_are_not_fields() -> None:
+    text = "Package: a\nDescription: short\n Filename: not a field\n\nPackage: b\n"
+
+    assert list(update.stanzas(text)) == [
+        {"Package": "a", "Description": "short"},
+        {"Package": "b"},
+    ]

@@ -1,0 +1,264 @@
+"""Resolves each packages.toml into lock.json with apt, which checks the archive's signatures.
+
+Mirrors come from this machine's apt configuration, or from `DEBIAN_MIRRORS` and
+`DEBIAN_SECURITY_MIRRORS` (base URIs with spaces between).
+"""
+
+import email.utils
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from tools.debian.builder import apt
+from tools.debian.builder.error import BuilderError
+
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# Each has a packages.toml and the lock.json made of it.
+FOLDERS = ("image", "tests/machine")
+
+
+class UpdateError(Exception):
+    """Something the person can mend; the text says what and how."""
+
+
+@dataclass(frozen=True, order=True)
+class Package:
+    """One .deb: `path` is relative to the base of the archive that holds the suite."""
+
+    name: str
+    architecture: str
+    version: str
+    suite: str
+    path: str
+    size: int
+    sha256: str
+
+
+def stanzas(text: str) -> Iterator[dict[str, str]]:
+    r"""The paragraphs of a control file (Debian Policy 5.1), continuation lines left out.
+
+    >>> list(stanzas("Package: a\nDescription: b\n c\n\nPackage: d\n"))
+    [{'Package': 'a', 'Description': 'b'}, {'Package': 'd'}]
+    """
+    for paragraph in text.split("\n\n"):
+        fields = {
+            name: value.strip()
+            for name, colon, value in (line.partition(":") for line in paragraph.splitlines())
+            if colon and not name.startswith((" ", "\t", "#"))
+        }
+        if fields:
+            yield fields
+
+
+def newer(left: str, right: str) -> bool:
+    """Whether a version is newer than another, by dpkg's ordering (deb-version(7))."""
+    command = ["dpkg", "--compare-versions", left, "gt", right]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def followed(
+    offers: Iterable[tuple[Package, str]], metapackages: Iterable[str]
+) -> Iterator[Package]:
+    """The offers, each with its Depends field, less metapackages.
+
+    A metapackage's name stands for the one package that it depends on, whose own name changes with
+    its version. Raises `UpdateError` for one that depends on anything else.
+    """
+    every, wanted = list(offers), set(metapackages)
+    for offer, depends in every:
+        if offer.name not in wanted:
+            yield offer
+            continue
+        only = re.fullmatch(r"(\S+) \(= (\S+)\)", depends)
+        if not only:
+            raise UpdateError(
+                f"{offer.name}: expected a metapackage that depends on one version of one package, "
+                f"got {depends!r}. Mend metapackages in packages.toml."
+            )
+        for real, _ in every:
+            if (real.name, real.version) == only.groups():
+                yield replace(real, name=offer.name)
+
+
+def choose(
+    names: Iterable[str], architectures: Iterable[str], offers: Iterable[Package]
+) -> list[Package]:
+    """The newest offer for each name and architecture, sorted.
+
+    A package for all architectures is chosen once. Raises `UpdateError` with every name that is
+    not offered for an architecture.
+    """
+    wanted = set(names)
+    best: dict[tuple[str, str], Package] = {}
+    for offer in offers:
+        key = (offer.name, offer.architecture)
+        if offer.name in wanted and (key not in best or newer(offer.version, best[key].version)):
+            best[key] = offer
+    missing = [
+        f"{name} ({architecture})"
+        for name in sorted(wanted)
+        for architecture in architectures
+        if (name, architecture) not in best and (name, "all") not in best
+    ]
+    if missing:
+        raise UpdateError(f"not in the archive: {', '.join(missing)}. Mend packages.toml.")
+    return sorted(best.values())
+
+
+def render(packages: Iterable[Package], snapshots: Mapping[str, str]) -> str:
+    """The lock's text: a package a line, so that a change of one is a change of one line."""
+    lines = ",\n".join(f"        {json.dumps(asdict(package))}" for package in packages)
+    stamps = json.dumps(dict(sorted(snapshots.items())))
+    return f'{{\n    "snapshots": {stamps},\n    "packages": [\n{lines}\n    ]\n}}\n'
+
+
+def changes(old: Iterable[Package], new: Iterable[Package]) -> list[str]:
+    """A line for each package that came, went or changed."""
+    before = {(package.name, package.architecture): package for package in old}
+    after = {(package.name, package.architecture): package for package in new}
+    lines = []
+    for key in sorted(before.keys() | after.keys()):
+        was, now = before.get(key), after.get(key)
+        title = f"{key[0]} ({key[1]})"
+        if was is None and now is not None:
+            lines.append(f"+ {title} {now.version} from {now.suite}")
+        elif now is None and was is not None:
+            lines.append(f"- {title} {was.version}")
+        elif was is not None and now is not None and was != now:
+            kind = f"{was.version} -> {now.version}" if was.version != now.version else now.version
+            lines.append(f"~ {title} {kind} from {now.suite}")
+    return lines
+
+
+def read_lock(file: Path) -> list[Package]:
+    """The packages of a lock; none where there is no file yet."""
+    if not file.exists():
+        return []
+    return [Package(**package) for package in json.loads(file.read_text())["packages"]]
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=os.environ | {"LC_ALL": "C"}
+        )
+    except FileNotFoundError:
+        raise UpdateError(f"{command[0]} is missing: the update needs Debian's apt") from None
+    except subprocess.CalledProcessError as error:
+        raise UpdateError(f"{' '.join(command)} failed:\n{error.stderr.strip()}") from None
+    return done.stdout
+
+
+def _mirror(security: bool) -> str:
+    """Base URI of the main or the security archive."""
+    found = apt.mirrors(security)
+    if not found:
+        kind, variable = (
+            ("security ", "DEBIAN_SECURITY_MIRRORS") if security else ("", "DEBIAN_MIRRORS")
+        )
+        raise UpdateError(f"apt knows no Debian {kind}mirror; name one in {variable}=URI")
+    return found[0]
+
+
+class Archive:
+    """The suites of packages.toml as apt sees them, in a folder of its own."""
+
+    def __init__(self, folder: Path, suites: Iterable[str], architectures: Iterable[str]) -> None:
+        self._folder = folder
+        chosen = list(architectures)
+        for name in ("etc/apt/preferences.d", "state/lists/partial", "cache/archives/partial"):
+            (folder / name).mkdir(parents=True)
+        (folder / "status").touch()
+        (folder / "sources.list").write_text(
+            "".join(
+                f"deb [arch={','.join(chosen)} signed-by={KEYRING}] "
+                f"{_mirror(suite.endswith('-security'))} {suite} main\n"
+                for suite in suites
+            )
+        )
+        self._options = [
+            f"-oAPT::Architecture={chosen[0]}",
+            *(f"-oAPT::Architectures::={architecture}" for architecture in chosen),
+            "-oAcquire::Languages=none",
+            f"-oDir::Etc::SourceList={folder}/sources.list",
+            "-oDir::Etc::SourceParts=/dev/null",
+            f"-oDir::Etc::PreferencesParts={folder}/etc/apt/preferences.d",
+            f"-oDir::State={folder}/state",
+            f"-oDir::State::status={folder}/status",
+            f"-oDir::Cache={folder}/cache",
+        ]
+        _run(["apt-get", *self._options, "-oAPT::Sandbox::User=root", "update", "-qq"])
+
+    def _targets(self, layout: str) -> list[list[str]]:
+        query = ["indextargets", "--format", layout, "Created-By: Packages"]
+        return [line.split(" ") for line in _run(["apt-get", *self._options, *query]).splitlines()]
+
+    def packages(self) -> Iterator[tuple[Package, str]]:
+        """Every package that the suites offer, and what it depends on."""
+        for file, suite in self._targets("$(FILENAME) $(CODENAME)"):
+            text = _run(["/usr/lib/apt/apt-helper", "cat-file", file])
+            for fields in stanzas(text):
+                package = Package(
+                    name=fields["Package"],
+                    architecture=fields["Architecture"],
+                    version=fields["Version"],
+                    suite=suite,
+                    path=fields["Filename"],
+                    size=int(fields["Size"]),
+                    sha256=fields["SHA256"],
+                )
+                yield package, fields.get("Depends", "")
+
+    def snapshots(self) -> dict[str, str]:
+        """By archive, the snapshot timestamp at which all its suites are as seen here."""
+        stamps: dict[str, str] = {}
+        for file in sorted((self._folder / "state/lists").glob("*Release")):
+            fields = next(stanzas(file.read_text().partition("\n\n")[2]))
+            date = email.utils.parsedate_to_datetime(fields["Date"])
+            security = fields["Codename"].endswith("-security")
+            archive = "debian-security" if security else "debian"
+            stamp = date.strftime("%Y%m%dT%H%M%SZ")
+            stamps[archive] = max(stamp, stamps.get(archive, stamp))
+        return stamps
+
+
+def _resolve(folder: Path) -> tuple[list[Package], str]:
+    """The packages that a folder's packages.toml asks for, and the text of their lock."""
+    wishes = tomllib.loads((folder / "packages.toml").read_text())
+    names = {name for layer in wishes.values() if isinstance(layer, dict) for name in layer}
+    with tempfile.TemporaryDirectory(prefix="debian-update-") as scratch:
+        archive = Archive(Path(scratch), wishes["suites"], wishes["architectures"])
+        offers = followed(archive.packages(), wishes.get("metapackages", []))
+        packages = choose(names, wishes["architectures"], offers)
+        return packages, render(packages, archive.snapshots())
+
+
+def main() -> int:
+    """Updates the locks of the workspace that `bazel run` was called in, all or none."""
+    workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
+    try:
+        if not KEYRING.exists():
+            raise UpdateError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
+        resolved = {name: _resolve(workspace / name) for name in FOLDERS}
+    except (UpdateError, BuilderError) as error:
+        print(f"update: {error}", file=sys.stderr)
+        return 1
+    for name, (new, text) in resolved.items():
+        lock = workspace / name / "lock.json"
+        old = read_lock(lock)
+        beside = lock.with_suffix(".new")
+        beside.write_text(text)
+        beside.rename(lock)
+        print(f"{name}:", "\n".join(changes(old, new)) or "nothing changed", sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+import gzip
+import hashlib
+import random
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from rules.layers import tarball
+from rules.layers.tree import Directory, File, Symlink, Tree
+
+# Larger than several compression blocks, and not compressible to nothing.
+LARGE = random.Random(1).randbytes(3_000_000) + bytes(2_000_000)
+
+
+def tree(content: bytes = b"x") -> Tree:
+    found = Tree()
+    found.add("usr/bin/run", File(content, True, "a"))
+    found.add("etc/text", File(b"text", False, "a"))
+    found.add("bin", Symlink("usr/bin", "a"))
+    found.add("tmp", Directory("a"))
+    return found
+
+
+def test_every_entry_is_roots_and_has_no_time(tmp_path: Path) -> None:
+    tarball.write(tree(), tmp_path / "l.tar.gz")
+
+    with tarfile.open(tmp_path / "l.tar.gz") as archive:
+        members = archive.getmembers()
+    assert {(m.uid, m.gid, m.uname, m.gname, m.mtime) for m in members} == {(0, 0, "", "", 0)}
+    assert {m.name: m.mode for m in members} == {
+        "bin": 0o777,
+        "etc": 0o755,
+        "etc/text": 0o644,
+        "tmp": 0o755,
+        "usr": 0o755,
+        "usr/bin": 0o755,
+        "usr/bin/run": 0o755,
+    }
+
+
+def test_the_gzip_header_has_neither_time_nor_name(tmp_path: Path) -> None:
+    tarball.write(tree(), tmp_path / "l.tar.gz")
+
+    assert (tmp_path / "l.tar.gz").read_bytes()[:10].hex() == "1f8b08000000000002ff"
+
+
+def test_blocks_decompress_to_what_went_in(tmp_path: Path) -> None:
+    tarball.write(tree(LARGE), tmp_path / "l.tar.gz")
+
+    with tarfile.open(tmp_path / "l.tar.gz") as archive:
+        stream = archive.extractfile("usr/bin/run")
+        assert stream is not None
+        assert stream.read() == LARGE
+
+
+def test_the_descriptor_is_that_of_the_file(tmp_path: Path) -> None:
+    descriptor, _ = tarball.write(tree(LARGE), tmp_path / "l.tar.gz")
+
+    packed = (tmp_path / "l.tar.gz").read_bytes()
+    assert descriptor.digest == "sha256:" + hashlib.sha256(packed).hexdigest()
+    assert descriptor.diffid == "sha256:" + hashlib.sha256(gzip.decompress(packed)).hexdigest()
+    assert descriptor.size == len(packed)
+
+
+def test_the_same_tree_has_the_same_bytes(tmp_path: Path) -> None:
+    first, _ = tarball.write(tree(LARGE), tmp_path / "a.tar.gz")
+    second, _ = tarball.write(tree(LARGE), tmp_path / "b.tar.gz")
+
+    assert first == second
+
+
+def test_the_contents_say_where_each_entry_is_from(tmp_path: Path) -> None:
+    _, contents = tarball.write(tree(), tmp_path / "l.tar.gz")
+
+    rows = {row["path"]: row for row in contents}
+    assert rows["/etc/text"] == {
+        "path": "/etc/text",
+        "type": "file",
+        "mode": "0644",
+        "size": 4,
+        "sha256": hashlib.sha256(b"text").hexdigest(),
+        "origin": "a",
+    }
+    assert rows["/bin"]["target"] == "usr/bin"
+
+
+def test_nothing_half_written_is_left(tmp_path: Path) -> None:
+    broken = tree()
+    broken.add("etc/gone", File(tmp_path / "missing", False, "a"))
+
+    with pytest.raises(FileNotFoundError):
+        tarball.write(broken, tmp_path / "l.tar.gz")
+
+    assert not (tmp_path / "l.tar.gz").exists()
