@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.container.cgroups import Limits
-from tests.structure.layout import Configuration
+from tests.oci.layout import Configuration
 
 _MIB = 1024 * 1024
 _CPU_PERIOD = 100_000

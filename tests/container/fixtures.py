@@ -13,8 +13,8 @@ from tests.container.main import IDENTITY
 from tests.container.namespaces import Identity
 from tests.container.runtime import Runtime, Unpacked
 from tests.container.stack import Stack
-from tests.structure import layout
-from tests.structure.layout import Image
+from tests.oci import layout
+from tests.oci.layout import Image
 
 
 @pytest.fixture(scope="session")

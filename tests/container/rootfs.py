@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from tests.structure.filesystem import DIRECTORY, FILE, SYMLINK, Entry
-from tests.structure.layout import Image
+from tests.oci.filesystem import DIRECTORY, FILE, SYMLINK, Entry
+from tests.oci.layout import Image
 
 # What a runtime mounts; images need not have them.
 _MOUNT_POINTS = ("dev", "proc", "sys", "tmp")

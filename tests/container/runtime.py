@@ -17,7 +17,7 @@ from tests.container.bundle import Mount, SecurityContext
 from tests.container.cgroups import Cgroups, Limits
 from tests.container.needs import program
 from tests.container.patience import patient
-from tests.structure.layout import Configuration, Image
+from tests.oci.layout import Configuration, Image
 
 _KILL_SECONDS = 10.0
 

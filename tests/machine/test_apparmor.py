@@ -19,7 +19,7 @@ from tests.container.runtime import Runtime, Unpacked
 from tests.container.stack import LIMITS
 from tests.machine.fixtures import PROFILES, PYTHON, Refusals, load
 from tests.machine.kernel_log import KernelLog
-from tests.structure.layout import Image
+from tests.oci.layout import Image
 
 URL = "http://127.0.0.1:8000"
 READY_SECONDS = 30.0

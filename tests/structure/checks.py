@@ -9,9 +9,9 @@ import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from tests.oci.filesystem import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Filesystem
+from tests.oci.layout import Configuration, Image, Layer
 from tests.structure import elf
-from tests.structure.filesystem import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Filesystem
-from tests.structure.layout import Configuration, Image, Layer
 
 _SHELL = re.compile(
     "ash|bash|busybox|csh|dash|elvish|fish|ksh|ksh93|mksh|nu|osh|pdksh|posh|pwsh|rbash|rc|sash|sh"

@@ -3,9 +3,9 @@
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
+from tests.oci.filesystem import FILE, Filesystem
 from tests.structure import elf
 from tests.structure.elf import Elf, ElfError
-from tests.structure.filesystem import FILE, Filesystem
 
 _TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 _VDSO = {"linux-vdso.so.1", "linux-gate.so.1"}

@@ -25,8 +25,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from tests.structure.filesystem import DIRECTORY, SYMLINK, Entry, Filesystem
-from tests.structure.layout import Configuration
+from tests.oci.filesystem import DIRECTORY, SYMLINK, Entry, Filesystem
+from tests.oci.layout import Configuration
 
 _POSIX_CLASS = re.compile(r"\[\[:\^?[a-z]+:")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")

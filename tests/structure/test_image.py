@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.structure import checks, layout, libraries
-from tests.structure.filesystem import Filesystem
-from tests.structure.layout import Image
+from tests.oci import layout
+from tests.oci.filesystem import Filesystem
+from tests.oci.layout import Image
+from tests.structure import checks, libraries
 
 
 @pytest.fixture(scope="module")

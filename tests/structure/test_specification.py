@@ -8,9 +8,9 @@ import pytest
 
 from tests.container.bundle import Mount, SecurityContext
 from tests.container.runtime import ContainerError, Runtime, Unpacked
+from tests.oci.filesystem import Filesystem
+from tests.oci.layout import Image
 from tests.structure import specification
-from tests.structure.filesystem import Filesystem
-from tests.structure.layout import Image
 from tests.structure.specification import (
     CommandTest,
     FileContentTest,

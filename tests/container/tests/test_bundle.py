@@ -7,7 +7,7 @@ import pytest
 from tests.container import bundle
 from tests.container.bundle import Mount, SecurityContext
 from tests.container.cgroups import Limits
-from tests.structure.layout import Configuration
+from tests.oci.layout import Configuration
 
 IMAGE = Configuration(
     os="linux",

@@ -4,16 +4,15 @@ from pathlib import Path
 import pytest
 
 from tests.container import rootfs
-from tests.structure import layout
-from tests.structure.filesystem import Entry
-from tests.structure.tests import layouts
-from tests.structure.tests.layouts import file, folder, link
+from tests.oci import layout, samples
+from tests.oci.filesystem import Entry
+from tests.oci.samples import file, folder, link
 
 
 def unpack(where: Path, *layers: list[Entry]) -> Path:
     target = where / "root"
     target.mkdir()
-    image = layout.read(layouts.write(where / "image", layers))
+    image = layout.read(samples.write(where / "image", layers))
     rootfs.unpack(image, target, owners=False)
     return target
 

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure import checks, layout
-from tests.structure.filesystem import Entry, Filesystem
-from tests.structure.layout import Image
-from tests.structure.tests import layouts
-from tests.structure.tests.layouts import file, folder, link, program
+from tests.oci import layout, samples
+from tests.oci.filesystem import Entry, Filesystem
+from tests.oci.layout import Image
+from tests.oci.samples import file, folder, link, program
+from tests.structure import checks
 
 SOURCE = b"x = 1\n"
 
 
 def image(where: Path, *layers: list[Entry], **config: object) -> Image:
-    return layout.read(layouts.write(where / "image", layers, config))
+    return layout.read(samples.write(where / "image", layers, config))
 
 
 def pyc(

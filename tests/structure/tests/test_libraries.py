@@ -2,11 +2,11 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.oci.filesystem import Entry, Filesystem
+from tests.oci.samples import file, folder, link
 from tests.structure import elf, libraries
 from tests.structure.elf import ElfError
-from tests.structure.filesystem import Entry, Filesystem
 from tests.structure.tests import elves
-from tests.structure.tests.layouts import file, folder, link
 
 LIB = "/usr/lib/x86_64-linux-gnu"
 FOLDERS = [folder("/usr"), folder("/usr/lib"), folder(LIB), link("/lib", "usr/lib")]

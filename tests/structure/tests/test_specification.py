@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from tests.oci.filesystem import Entry, Filesystem
+from tests.oci.layout import Configuration
+from tests.oci.samples import file, folder, link
 from tests.structure import specification
-from tests.structure.filesystem import Entry, Filesystem
-from tests.structure.layout import Configuration
 from tests.structure.specification import Specification, SpecificationError
-from tests.structure.tests.layouts import file, folder, link
 
 IMAGE = Configuration(
     os="linux",

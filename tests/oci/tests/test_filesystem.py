@@ -1,5 +1,5 @@
-from tests.structure.filesystem import DIRECTORY, HARDLINK, Entry, Filesystem
-from tests.structure.tests.layouts import file, folder, link
+from tests.oci.filesystem import DIRECTORY, HARDLINK, Entry, Filesystem
+from tests.oci.samples import file, folder, link
 
 
 def paths(*layers: list[Entry]) -> list[str]:

@@ -2,14 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure import layout
-from tests.structure.layout import LayoutError
-from tests.structure.tests import layouts
-from tests.structure.tests.layouts import file
+from tests.oci import layout, samples
+from tests.oci.layout import LayoutError
+from tests.oci.samples import file
 
 
 def test_reads_the_configuration(tmp_path: Path) -> None:
-    where = layouts.write(
+    where = samples.write(
         tmp_path / "image",
         [],
         {
@@ -36,7 +35,7 @@ def test_reads_the_configuration(tmp_path: Path) -> None:
 
 
 def test_an_image_that_says_nothing_has_the_specifications_defaults(tmp_path: Path) -> None:
-    read = layout.read(layouts.write(tmp_path / "image", [])).configuration
+    read = layout.read(samples.write(tmp_path / "image", [])).configuration
 
     assert (read.user, read.entrypoint, read.working_directory) == ("", [], "/")
     assert read.stop_signal == "SIGTERM"
@@ -47,13 +46,13 @@ def test_reads_entries_with_owner_mode_time_and_content(tmp_path: Path, compress
     entry = file(
         "/a/b", b"text", 0o4750, uid=1, gid=2, modified=3, attributes={"security.capability": "x"}
     )
-    where = layouts.write(tmp_path / "image", [[entry]], compress=compress)
+    where = samples.write(tmp_path / "image", [[entry]], compress=compress)
 
     assert list(layout.read(where).layers[0].entries) == [entry]
 
 
 def test_layers_have_the_names_of_their_targets_and_sizes(tmp_path: Path) -> None:
-    where = layouts.write(
+    where = samples.write(
         tmp_path / "image", [[file("/a", b"12345")], [file("/b", b"1"), file("/c", b"1")]]
     )
 
@@ -64,9 +63,9 @@ def test_layers_have_the_names_of_their_targets_and_sizes(tmp_path: Path) -> Non
 
 
 def test_picks_the_image_of_a_platform_out_of_a_nested_index(tmp_path: Path) -> None:
-    where = layouts.write(tmp_path / "image", [[file("/amd64")]])
-    layouts.write(where, [[file("/arm64")]], architecture="arm64")
-    layouts.nest_index(where)
+    where = samples.write(tmp_path / "image", [[file("/amd64")]])
+    samples.write(where, [[file("/arm64")]], architecture="arm64")
+    samples.nest_index(where)
 
     found = layout.read(where, "linux/arm64")
 
@@ -74,8 +73,8 @@ def test_picks_the_image_of_a_platform_out_of_a_nested_index(tmp_path: Path) -> 
 
 
 def test_says_which_images_there_are_when_it_cannot_choose(tmp_path: Path) -> None:
-    where = layouts.write(tmp_path / "image", [])
-    layouts.write(where, [], architecture="arm64")
+    where = samples.write(tmp_path / "image", [])
+    samples.write(where, [], architecture="arm64")
 
     with pytest.raises(
         LayoutError, match=r"expected one image, got 2; .*amd64, sha256:\w+ for linux/"
@@ -93,7 +92,7 @@ def test_a_folder_that_is_no_layout_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_blob_that_is_not_what_its_digest_says_is_an_error(tmp_path: Path) -> None:
-    where = layouts.write(tmp_path / "image", [[file("/a")]])
+    where = samples.write(tmp_path / "image", [[file("/a")]])
     digest = layout.read(where).layers[0].digest.partition(":")[2]
     blob = where / "blobs/sha256" / digest
     blob.write_bytes(blob.read_bytes() + b"x")
@@ -103,7 +102,7 @@ def test_a_blob_that_is_not_what_its_digest_says_is_an_error(tmp_path: Path) -> 
 
 
 def test_a_missing_blob_is_an_error(tmp_path: Path) -> None:
-    where = layouts.write(tmp_path / "image", [[file("/a")]])
+    where = samples.write(tmp_path / "image", [[file("/a")]])
     digest = layout.read(where).layers[0].digest.partition(":")[2]
     (where / "blobs/sha256" / digest).unlink()
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.structure.filesystem import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
+from tests.oci.filesystem import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
 
 _TYPES = {
     FILE: tarfile.REGTYPE,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.structure.filesystem import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Filesystem
+from tests.oci.filesystem import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Filesystem
 
 _KINDS = {
     tarfile.REGTYPE: FILE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rules.layers.exclusions import Exclusions
-from rules.layers.tests.deb_test import member, package, tar
+from rules.layers.tests.test_deb import member, package, tar
 from rules.layers.tree import LayerError
 from rules.layers.writer import main
 
