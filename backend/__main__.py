@@ -38,17 +38,17 @@ def main() -> int:
         return 0
     if arguments.command == "migrate":
         return _migrate(settings)
-    from backend.supervisor import serve  # noqa: PLC0415
+    from serving.process.supervisor import serve  # noqa: PLC0415
 
     serve(settings)
     return 0
 
 
 def _migrate(settings: Settings) -> int:
-    from backend import logs  # noqa: PLC0415
-    from backend.database import Database  # noqa: PLC0415
-    from backend.migrate import migrate  # noqa: PLC0415
-    from backend.problems import DatabaseDown  # noqa: PLC0415
+    from serving.data.database import Database  # noqa: PLC0415
+    from serving.data.migrate import migrate  # noqa: PLC0415
+    from serving.watch import logs  # noqa: PLC0415
+    from serving.web.problems import DatabaseDown  # noqa: PLC0415
 
     async def run() -> tuple[str | None, str | None]:
         database = Database(settings)
@@ -68,7 +68,7 @@ def _migrate(settings: Settings) -> int:
 
 
 def _new_key(name: str) -> int:
-    from backend.security import new_key  # noqa: PLC0415
+    from serving.web.security import new_key  # noqa: PLC0415
 
     key, entry = new_key(name)
     try:
@@ -90,7 +90,7 @@ def _openapi() -> int:
 
 
 def _configuration() -> int:
-    from backend.settings_reference import reference  # noqa: PLC0415
+    from serving.settings.reference import reference  # noqa: PLC0415
 
     print(reference(), end="")
     return 0

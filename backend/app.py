@@ -6,10 +6,12 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from backend import __version__, api, operations, problems
-from backend.gate import Gate
+from backend import __version__
 from backend.service import Service
 from backend.settings import Settings
+from backend.todos import routes as api
+from serving.web import operations, problems
+from serving.web.gate import Gate
 
 DESCRIPTION = """\
 Todos with optimistic concurrency, idempotent creation, a change feed and suggestions by an AI
@@ -68,7 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in routers:
         app.include_router(router)
     if settings.docs_enabled:
-        from backend import docs  # noqa: PLC0415
+        from serving.web import docs  # noqa: PLC0415
 
         app.include_router(docs.router)
     if settings.cors_origins:

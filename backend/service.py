@@ -2,16 +2,16 @@ import asyncio
 import logging
 from datetime import timedelta
 
-from backend import todos
-from backend.ai import AiClient
-from backend.database import Database
-from backend.feed import Feed
-from backend.health import Health
-from backend.metrics import Metrics
-from backend.migrate import migrate
-from backend.security import Keys
 from backend.settings import Settings
-from backend.sockets import Sockets
+from backend.todos import store as todos
+from serving.data.database import Database
+from serving.data.migrate import migrate
+from serving.feed.follower import Feed
+from serving.feed.sockets import Sockets
+from serving.upstream.client import AiClient
+from serving.watch.health import Health
+from serving.watch.metrics import Metrics
+from serving.web.security import Keys
 
 HOUSEKEEPING_SECONDS = 600.0
 MIGRATE_RETRY_SECONDS = 2.0

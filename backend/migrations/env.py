@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from backend.tables import metadata
+from backend.todos.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -13,10 +13,10 @@ import pytest
 from fastapi import FastAPI
 
 from backend.app import create_app
-from backend.database import Database
-from backend.migrate import migrate
 from backend.settings import Settings
 from backend.tests import postgres
+from serving.data.database import Database
+from serving.data.migrate import migrate
 
 # The same examples on every run, and nothing written beside the sources.
 hypothesis.settings.register_profile("repository", database=None, derandomize=True)

@@ -289,7 +289,7 @@ async def test_todos_work_and_no_connection_is_held_while_the_ai_service_hangs(
 async def test_reachability_is_watched_and_shown_but_never_unready(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.ai.PROBE_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr("serving.upstream.client.PROBE_DELAY_SECONDS", 0.0)
     url = "http://127.0.0.1:9/v1"
     async with open_app(sqlite_url, ai_base_url=url, ai_probe_interval=0.1) as (app, client):
         async with asyncio.timeout(5):
@@ -305,7 +305,7 @@ async def test_reachability_is_watched_and_shown_but_never_unready(
 async def test_an_ai_service_that_comes_back_is_noticed(
     stub: AiStub, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.ai.PROBE_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr("serving.upstream.client.PROBE_DELAY_SECONDS", 0.0)
     async with open_app(sqlite_url, **options(stub, ai_probe_interval=0.1)) as (app, client):
         app.state.service.ai.watched.set("unavailable")
         async with asyncio.timeout(5):

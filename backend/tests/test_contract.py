@@ -23,14 +23,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from backend import migrate
 from backend.app import create_app
-from backend.models import ParsedTodo, Suggestions
 from backend.tests.ai_stub import Exchange, ai_stub, says
 from backend.tests.conftest import fresh_database, settings_for
 from backend.tests.process import Running
+from backend.todos.models import ParsedTodo, Suggestions
 
-DOCUMENT = Path(migrate.__file__).parent / "openapi.json"
+DOCUMENT = Path(__file__).parents[1] / "openapi.json"
 
 
 def test_the_committed_document_is_the_real_one() -> None:

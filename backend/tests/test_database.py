@@ -10,9 +10,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backend.database import Query
 from backend.tests import postgres
 from backend.tests.conftest import open_app
+from serving.data.database import Query
 
 PATH = "/api/v1/todos"
 
@@ -79,7 +79,7 @@ async def test_a_read_whose_connection_breaks_meanwhile_is_asked_again(
 async def test_a_connection_that_fell_silent_is_noticed_before_a_request_gets_it(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.database.PING_SECONDS", 0.2)
+    monkeypatch.setattr("serving.data.database.PING_SECONDS", 0.2)
     async with open_app(postgres_url, database_pre_ping_idle=0.0) as (app, client):
         await client.get(PATH)
         async with app.state.service.database.read() as connection:
@@ -255,7 +255,7 @@ async def test_old_keys_and_events_are_forgotten_but_the_newest_event_stays(
 ) -> None:
     from datetime import timedelta
 
-    from backend import todos
+    from backend.todos import store as todos
 
     async with open_app(database_url) as (app, client):
         for number in range(3):

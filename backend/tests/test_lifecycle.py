@@ -154,7 +154,7 @@ def test_the_server_imports_nothing_that_no_request_needs() -> None:
     from backend.tests.process import environment, python_command
 
     script = (
-        "import sys, backend.server; "
+        "import sys, serving.process.server; "
         "print(*sorted(m for m in sys.modules if m.split('.')[0] in "
         "{'httpx', 'alembic', 'mako', 'websockets', 'asyncpg', 'aiosqlite', 'fastapi_swagger'}))"
     )

@@ -11,21 +11,22 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from backend import migrate, tables
-from backend.database import Database
-from backend.problems import DatabaseDown
 from backend.tests import process
 from backend.tests.conftest import open_app, settings_for
+from backend.todos import tables
+from serving.data import migrate
+from serving.data.database import Database
+from serving.web.problems import DatabaseDown
 
 
 def test_the_newest_migration_is_the_one_the_server_expects() -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(process.__file__).parents[1] / "migrations"))
     assert ScriptDirectory.from_config(config).get_heads() == [tables.SCHEMA_REVISION]
 
 
 def test_revisions_are_numbers_of_one_width() -> None:
-    folder = Path(migrate.__file__).parent / "migrations/versions"
+    folder = Path(process.__file__).parents[1] / "migrations/versions"
     names = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert names
     assert all(re.match(r"\d{4}_", name) for name in names)

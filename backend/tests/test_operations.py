@@ -9,9 +9,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backend import health, logs
 from backend.tests.conftest import open_app, settings_for
 from backend.tests.samples import samples
+from serving.watch import health, logs
 
 PATH = "/api/v1/todos"
 

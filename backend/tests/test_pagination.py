@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.models import PRIORITY_RANKS, Priority, SortOrder, TodoDraft, TodoPatch
-from backend.pagination import Sort, decode, encode
-from backend.problems import Problem
 from backend.tests.conftest import open_app
-from backend.todos import new_id
+from backend.todos.models import PRIORITY_RANKS, Priority, SortOrder, TodoDraft, TodoPatch
+from backend.todos.pagination import Sort, decode, encode
+from backend.todos.store import new_id
+from serving.web.problems import Problem
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 ORDERS = get_args(SortOrder)
@@ -80,7 +80,7 @@ def test_pages_hold_every_todo_once_in_order(
 async def _walk(url: str, todos: list[dict[str, Any]], order: str, limit: int) -> list[str]:
     from sqlalchemy import delete, insert
 
-    from backend import tables
+    from backend.todos import tables
 
     ids: list[str] = []
     async with open_app(url) as (app, client):

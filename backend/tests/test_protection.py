@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.security import Keys, new_key
 from backend.tests.conftest import open_app, settings_for
 from backend.tests.process import Running
+from serving.web.security import Keys, new_key
 
 PATH = "/api/v1/todos"
 

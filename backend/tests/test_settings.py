@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.security import new_key
 from backend.settings import Settings, SettingsError, load_settings
-from backend.settings_reference import reference
 from backend.tests import process
+from serving.settings.reference import reference
+from serving.web.security import new_key
 
 
 def problems(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:

@@ -7,9 +7,9 @@ import asyncpg
 import httpx
 import pytest
 
-from backend import todos
 from backend.tests.conftest import open_app
-from backend.todos import new_id
+from backend.todos import store as todos
+from backend.todos.store import new_id
 
 PATH = "/api/v1/todos"
 
@@ -305,7 +305,7 @@ async def test_the_database_refuses_what_the_model_refuses(database_url: str) ->
     from sqlalchemy import insert
     from sqlalchemy.exc import DBAPIError
 
-    from backend.tables import todos
+    from backend.todos.tables import todos
 
     now = datetime.now(UTC)
     good: dict[str, Any] = {

@@ -13,8 +13,8 @@ import uvicorn
 from fastapi import FastAPI, Query
 from pydantic import BaseModel
 
-from backend.models import Todo
-from backend.tables import PRIORITIES
+from backend.todos.models import Todo
+from backend.todos.tables import PRIORITIES
 
 QUERY = (
     "SELECT id, title, description, state, priority, due, tags, version, created_at, updated_at "

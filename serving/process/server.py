@@ -9,10 +9,10 @@ from types import FrameType
 import uvicorn
 
 from backend.app import create_app
-from backend.protocols import http_protocol, websocket_protocol
 from backend.service import Service
 from backend.settings import Settings
-from backend.supervisor import BACKLOG
+from serving.process.http import http_protocol, websocket_protocol
+from serving.process.supervisor import BACKLOG
 
 CLOSE_SOCKETS_SECONDS = 1.0
 

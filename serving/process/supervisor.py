@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from backend import logs
 from backend.settings import Settings
+from serving.watch import logs
 
 BACKLOG = 2048
 RESPAWN_SECONDS = 1.0
@@ -59,7 +59,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
-    from backend.server import run  # noqa: PLC0415
+    from serving.process.server import run  # noqa: PLC0415
 
     run(settings, listener)
 

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, tuple_
 
-from backend.problems import Problem
-from backend.tables import PRIORITIES, Moment, todos
+from backend.todos.tables import PRIORITIES, Moment, todos
+from serving.web.problems import Problem
 
 # Todos without a due date come last in either direction.
 NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -7,8 +7,8 @@ from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from backend.problems import Problem
 from backend.settings import Settings
+from serving.web.problems import Problem
 
 ANONYMOUS = "anonymous"
 SUBPROTOCOL = "todo.v1"

@@ -22,11 +22,11 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from backend.database import Query
-from backend.models import PRIORITY_RANKS, Priority, State, TodoDraft, document
-from backend.pagination import Sort
-from backend.problems import Problem
-from backend.tables import events, idempotency_keys, todos
+from backend.todos.models import PRIORITY_RANKS, Priority, State, TodoDraft, document
+from backend.todos.pagination import Sort
+from backend.todos.tables import events, idempotency_keys, todos
+from serving.data.database import Query
+from serving.web.problems import Problem
 
 CHANNEL = "todo_events"
 # "feed" in ASCII; see `record`.

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from backend.models import TEXT, Moment, Priority, SortOrder, State
-from backend.todos import Filter
+from backend.todos.models import TEXT, Moment, Priority, SortOrder, State
+from backend.todos.store import Filter
 
 _LISTS = ("state", "priority")
 

@@ -10,10 +10,10 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from backend import todos
-from backend.database import Database
-from backend.metrics import Metrics
 from backend.settings import Settings
+from backend.todos import store as todos
+from serving.data.database import Database
+from serving.watch.metrics import Metrics
 
 if TYPE_CHECKING:
     import asyncpg

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from backend.problems import Problem, respond, unavailable
-from backend.security import BEARER_SUBPROTOCOL, SUBPROTOCOL
+from serving.web.problems import Problem, respond, unavailable
+from serving.web.security import BEARER_SUBPROTOCOL, SUBPROTOCOL
 
 if TYPE_CHECKING:
-    from backend.feed import Subscription
     from backend.service import Service
+    from serving.feed.follower import Subscription
 
 # RFC 6455 section 7.4.1, and 1013 from the IANA registry of close codes.
 GOING_AWAY = 1001

@@ -5,9 +5,11 @@ from fastapi import APIRouter, Depends, Header, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from backend import pagination, todos
-from backend.list_query import ListQuery, list_query
-from backend.models import (
+from backend.service import Service
+from backend.todos import pagination
+from backend.todos import store as todos
+from backend.todos.list_query import ListQuery, list_query
+from backend.todos.models import (
     ParsedTodo,
     ParseRequest,
     Suggestions,
@@ -17,9 +19,8 @@ from backend.models import (
     TodoPatch,
     document,
 )
-from backend.problems import MEDIA_TYPE
-from backend.security import ApiKey
-from backend.service import Service
+from serving.web.problems import MEDIA_TYPE
+from serving.web.security import ApiKey
 
 SUGGEST = (
     "You help with a todo list. Propose up to ten short sub-tasks for the todo, the priority it "

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from backend.problems import MEDIA_TYPE, TYPE_PREFIX
 from backend.settings import Settings
+from serving.web.problems import MEDIA_TYPE, TYPE_PREFIX
 
 
 class LimitedHttp(HttpToolsProtocol):
@@ -112,6 +112,6 @@ def http_protocol(settings: Settings) -> type[HttpToolsProtocol]:
 
 def websocket_protocol(**arguments: Any) -> asyncio.Protocol:
     """A WebSocket connection. What it needs is imported when the first one comes."""
-    from backend.websocket_protocol import ClosableWebSocket  # noqa: PLC0415
+    from serving.process.websocket import ClosableWebSocket  # noqa: PLC0415
 
     return ClosableWebSocket(**arguments)

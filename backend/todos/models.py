@@ -15,7 +15,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from backend.tables import DESCRIPTION_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
+from backend.todos.tables import DESCRIPTION_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
 
 # One line without surrounding blanks or control characters.
 LINE = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"

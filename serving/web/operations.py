@@ -5,10 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from backend.api import json_response, service_of
-from backend.health import Report
-from backend.metrics import CONTENT_TYPE
-from backend.security import ApiKey
+from backend.todos.routes import json_response, service_of
+from serving.watch.health import Report
+from serving.watch.metrics import CONTENT_TYPE
+from serving.web.security import ApiKey
 
 router = APIRouter(tags=["operations"])
 

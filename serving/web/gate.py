@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from backend.logs import AccessLog
-from backend.problems import Problem, respond
+from serving.watch.logs import AccessLog
+from serving.web.problems import Problem, respond
 
 if TYPE_CHECKING:
     from backend.service import Service

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from backend import __version__
-from backend.supervisor import MULTIPROCESS_FOLDER
+from serving.process.supervisor import MULTIPROCESS_FOLDER
 
 if TYPE_CHECKING:
-    from backend.database import Database
+    from serving.data.database import Database
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BREAKER_STATES = ("closed", "open", "half_open")

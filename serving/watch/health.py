@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from backend.migrate import current_revision, is_current
+from serving.data.migrate import current_revision, is_current
 
 if TYPE_CHECKING:
     from backend.service import Service

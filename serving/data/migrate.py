@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from backend.database import Database
-from backend.tables import SCHEMA_REVISION
+from backend.todos.tables import SCHEMA_REVISION
+from serving.data.database import Database
 
 # Any constant serves, as long as nobody else in this database takes it: "todo" in ASCII.
 MIGRATION_LOCK = 0x746F646F
@@ -73,7 +73,7 @@ def _upgrade(connection: Connection) -> None:
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
-    folder = Path(__file__).parent / "migrations"
+    folder = Path(__file__).parents[2] / "backend/migrations"
     # The value is a template of configparser's.
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection

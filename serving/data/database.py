@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from backend.problems import DatabaseDown, DatabaseSlow, is_outage_state
 from backend.settings import Settings
+from serving.web.problems import DatabaseDown, DatabaseSlow, is_outage_state
 
 if TYPE_CHECKING:
     import asyncpg

@@ -2,7 +2,7 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from backend.sockets import CLOSE_NOW
+from serving.feed.sockets import CLOSE_NOW
 
 
 class ClosableWebSocket(WebSocketsSansIOProtocol):

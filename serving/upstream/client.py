@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from circuitbreaker import STATE_HALF_OPEN, CircuitBreaker
 from pydantic import BaseModel, ValidationError
 
-from backend.health import Watched
-from backend.metrics import Metrics
-from backend.problems import Problem
 from backend.settings import Settings
+from serving.watch.health import Watched
+from serving.watch.metrics import Metrics
+from serving.web.problems import Problem
 
 if TYPE_CHECKING:
     import httpx

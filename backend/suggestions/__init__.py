@@ -1,0 +1,1 @@
+"""What an AI service proposes for todos."""

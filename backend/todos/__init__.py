@@ -1,0 +1,1 @@
+"""Todos: their schema, their store, and their routes."""

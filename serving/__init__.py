@@ -1,0 +1,1 @@
+"""What every service here runs on; it knows no service and no image."""

@@ -1,0 +1,1 @@
+"""The database: pool, errors of its own, migrations."""

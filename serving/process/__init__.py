@@ -1,0 +1,1 @@
+"""The process: supervisor, server, and uvicorn's protocols within limits."""

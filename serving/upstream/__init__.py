@@ -1,0 +1,1 @@
+"""Calls of other services: pool, time limits, bounded retries, circuit breaker, bulkhead."""
