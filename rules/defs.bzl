@@ -2,8 +2,10 @@
 
 load("//rules/private:layer.bzl", _layer = "layer")
 load("//rules/private:platform_image.bzl", _platform_image = "platform_image")
+load("//rules/private:providers.bzl", _LayerInfo = "LayerInfo")
 load("//rules/private:tree.bzl", _tree = "tree")
 
+LayerInfo = _LayerInfo
 layer = _layer
 platform_image = _platform_image
 tree = _tree

@@ -1,31 +1,41 @@
 """The module extension that turns lock.json into repositories."""
 
+load("//rules/debian/private:groups.bzl", "read_groups", "unlocked")
 load("//rules/debian/private:hub.bzl", "debian_hub", "package_repository")
 load("//rules/debian/private:lock.bzl", "read_lock")
 load("//rules/debian/private:package.bzl", "debian_package")
 load("//rules/debian/private:python.bzl", "debian_python", "debian_python_toolchains")
 
 _lock = tag_class(
-    doc = "Makes `@NAME//PACKAGE` for every package of a lock.",
+    doc = "Makes `@NAME//PACKAGE` for every package of a lock, and `@NAME//groups:GROUP`.",
     attrs = {
         "file": attr.label(mandatory = True, doc = "the lock"),
         "name": attr.string(mandatory = True, doc = "the hub repository's name"),
+        "packages": attr.label(mandatory = True, doc = "packages.toml, which the lock was made of: the groups"),
     },
 )
 
 _python = tag_class(
     doc = "Makes `@NAME`, Python toolchains out of locked packages.",
     attrs = {
+        "groups": attr.string_list(mandatory = True, doc = "groups of packages: interpreter, library and what they link"),
         "hub": attr.string(mandatory = True, doc = "name of the lock to take packages from"),
         "name": attr.string(mandatory = True, doc = "the toolchain repository's name"),
-        "packages": attr.string_list(mandatory = True, doc = "interpreter, library and what they link"),
         "python_version": attr.string(mandatory = True, doc = "major and minor version"),
         "unused": attr.string_list(doc = "paths of the packages to leave out"),
     },
 )
 
-def _packages(hub, lock):
-    """Makes a repository a package; returns architectures by package name."""
+def _shown(label):
+    return "/".join([part for part in [label.package, label.name] if part])
+
+def _checked(result):
+    if result.error:
+        fail(result.error)
+    return result
+
+def _packages(hub, lock, groups):
+    """Makes a repository a package, and their hub; returns architectures by package name."""
     architectures = {}
     for package in lock.packages:
         architectures.setdefault(package.name, []).append(package.architecture)
@@ -40,14 +50,31 @@ def _packages(hub, lock):
             suite = package.suite,
             version = package.version,
         )
-    debian_hub(name = hub, hub = hub, packages = architectures)
+    debian_hub(name = hub, groups = groups, hub = hub, packages = architectures)
     return architectures
 
-def _pythons(tag, architectures):
-    """Makes a Python for each CPU that a lock has."""
-    missing = [name for name in tag.packages if name not in architectures]
+def _lock_of(module_ctx, tag):
+    """Makes the repositories of one lock; returns its groups and what the lock has."""
+    lock = _checked(read_lock(_shown(tag.file), module_ctx.read(tag.file)))
+    groups = _checked(read_groups(_shown(tag.packages), module_ctx.read(tag.packages))).groups
+    missing = unlocked(groups, {package.name: None for package in lock.packages})
     if missing:
-        fail("debian.python: not in the lock: " + ", ".join(missing))
+        fail("{} names {}, which {} lacks. Lock it: `tools/bazel run //image:update`.".format(
+            _shown(tag.packages),
+            ", ".join(missing),
+            _shown(tag.file),
+        ))
+    return struct(architectures = _packages(tag.name, lock, groups), groups = groups)
+
+def _pythons(tag, lock):
+    """Makes a Python for each CPU that a lock has."""
+    unknown = [group for group in tag.groups if group not in lock.groups]
+    if unknown:
+        fail("debian.python: {} has no groups {}; it has {}".format(
+            tag.hub,
+            ", ".join(unknown),
+            ", ".join(sorted(lock.groups)),
+        ))
     repositories = {}
     for architecture in ["amd64", "arm64"]:
         repository = "{}_{}".format(tag.name, architecture)
@@ -59,9 +86,10 @@ def _pythons(tag, architectures):
                 "@{}//:package.deb".format(package_repository(
                     tag.hub,
                     name,
-                    architecture if architecture in architectures[name] else "all",
+                    architecture if architecture in lock.architectures[name] else "all",
                 ))
-                for name in tag.packages
+                for group in tag.groups
+                for name in lock.groups[group]
             ],
             python_version = tag.python_version,
             unused = tag.unused,
@@ -72,10 +100,7 @@ def _debian_impl(module_ctx):
     locks = {}
     for module in module_ctx.modules:
         for tag in module.tags.lock:
-            lock = read_lock(str(tag.file.package) + "/" + tag.file.name, module_ctx.read(tag.file))
-            if lock.error:
-                fail(lock.error)
-            locks[tag.name] = _packages(tag.name, lock)
+            locks[tag.name] = _lock_of(module_ctx, tag)
         for tag in module.tags.python:
             if tag.hub not in locks:
                 fail("debian.python: no debian.lock is named " + tag.hub)

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from rules.layers import bytecode, deb, tarball
+from rules.layers import bytecode, deb, runfiles, tarball
 from rules.layers.exclusions import Exclusions
 from rules.layers.tree import Directory, File, LayerError, Symlink, Tree
 
@@ -31,6 +31,17 @@ def _arguments() -> argparse.ArgumentParser:
     many("--join", ("PATH", "GLOB"), "files to make one of")
     parser.add_argument("--exclude", type=Path, action="append", default=[], help="TOML of globs")
     parser.add_argument("--compile", action="append", default=[], help="folder of Python sources")
+    many("--runfile", ("PATH", "FILE"), "file of a Python target, by its place among the runfiles")
+    parser.add_argument("--sources-path", default="", help="folder for this repository's runfiles")
+    parser.add_argument(
+        "--packages-path", default="", help="folder for other repositories' runfiles"
+    )
+    parser.add_argument(
+        "--import-root",
+        action="append",
+        default=[],
+        help="folder of runfiles that Python imports from",
+    )
     parser.add_argument("--origin", default="", help="what plain files are said to come from")
     return parser
 
@@ -38,6 +49,7 @@ def _arguments() -> argparse.ArgumentParser:
 def build(options: argparse.Namespace) -> Tree:
     """The tree that the arguments ask for; raises `LayerError`."""
     exclusions = Exclusions(options.exclude)
+    places = runfiles.Places(options.sources_path, options.packages_path, options.import_root)
     tree = Tree()
     for file in options.deb:
         _install(tree, deb.read(file))
@@ -47,6 +59,9 @@ def build(options: argparse.Namespace) -> Tree:
         tree.add(path, Directory(options.origin))
     for path, source in options.file:
         tree.add(path, File(Path(source), False, options.origin))
+    for runfile, source in options.runfile:
+        if path := places.of(runfile):
+            tree.add(path, File(Path(source), False, options.origin))
     for path, source in options.executable:
         tree.add(path, File(Path(source), True, options.origin))
     for path, glob in options.join:

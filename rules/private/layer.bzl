@@ -1,45 +1,26 @@
 """The rule that writes one image layer."""
 
-_SITE_PACKAGES = "/site-packages/"
+load("@rules_python//python:py_info.bzl", "PyInfo")
+load(":providers.bzl", "LayerInfo")
+load(":python_files.bzl", "PythonFilesInfo", "python_files")
+load(":transitions.bzl", "TRANSITION_ATTRS", "image_platform")
 
-_PLATFORMS = [Label("//image:linux_amd64"), Label("//image:linux_arm64")]
+def _runfile(file):
+    # Byte-code beside wheels' sources has times and paths in it; the layer's is made anew.
+    if file.extension == "pyc":
+        return None
+    return ["--runfile", file.short_path, file.path]
 
-def _platform_transition_impl(settings, _attr):
-    # An image is for linux/amd64 wherever it is built, unless one of these is asked for.
-    requested = settings["//command_line_option:platforms"]
-    if len(requested) == 1 and requested[0] in _PLATFORMS:
-        return {"//command_line_option:platforms": [str(requested[0])]}
-    return {"//command_line_option:platforms": [str(_PLATFORMS[0])]}
-
-_platform_transition = transition(
-    implementation = _platform_transition_impl,
-    inputs = ["//command_line_option:platforms"],
-    outputs = ["//command_line_option:platforms"],
-)
-
-def _placed(targets, packages_path, sources_path):
-    """Where the files of Python targets go.
-
-    Args:
-      targets: targets of py_library or py_binary.
-      packages_path: folder for the files of wheels, or "" to leave them out.
-      sources_path: folder for this repository's own files, or "" to leave them out.
-
-    Returns:
-      A list of (path in the image, File).
-    """
-    placed = []
-    for file in depset(transitive = [target[DefaultInfo].default_runfiles.files for target in targets]).to_list():
-        if file.extension == "pyc":
-            continue
-        _, third_party, path = file.path.partition(_SITE_PACKAGES)
-        if third_party:
-            if packages_path:
-                placed.append((packages_path + "/" + path, file))
-        elif sources_path and not file.short_path.startswith("../") and file.is_source:
-            # A py_binary's launcher and the interpreter's own files are not the application's.
-            placed.append((sources_path + "/" + file.short_path, file))
-    return placed
+def _one_file(target, attribute):
+    files = target[DefaultInfo].files.to_list()
+    if len(files) != 1:
+        fail("{}: {} expects targets of one file each, {} has {}".format(
+            target.label,
+            attribute,
+            target.label,
+            len(files),
+        ))
+    return files[0]
 
 def _layer_impl(ctx):
     layer = ctx.actions.declare_file(ctx.label.name + ".tar.gz")
@@ -59,21 +40,33 @@ def _layer_impl(ctx):
     for path, glob in sorted(ctx.attr.join.items()):
         args.add_all(["--join", path, glob])
     args.add_all(ctx.attr.directories, before_each = "--directory")
-    for target, path in ctx.attr.files.items():
-        args.add("--file").add(path).add(target[DefaultInfo].files.to_list()[0])
-    for target, path in ctx.attr.executables.items():
-        args.add("--executable").add(path).add(target[DefaultInfo].files.to_list()[0])
+    for attribute, option in [("files", "--file"), ("executables", "--executable")]:
+        for target, path in getattr(ctx.attr, attribute).items():
+            args.add_all([option, path, _one_file(target, attribute)])
     args.add_all(ctx.files.exclude, before_each = "--exclude")
     args.add_all(ctx.attr.compile, before_each = "--compile")
 
-    placed = _placed(ctx.attr.python, ctx.attr.packages_path, ctx.attr.sources_path)
-    for path, file in placed:
-        args.add("--file").add(path).add(file)
+    python = []
+    if ctx.attr.sources_path:
+        args.add("--sources-path", ctx.attr.sources_path)
+        python += [target[PythonFilesInfo].sources for target in ctx.attr.python]
+    if ctx.attr.packages_path:
+        args.add("--packages-path", ctx.attr.packages_path)
+        args.add_all(
+            depset(transitive = [target[PyInfo].imports for target in ctx.attr.python]),
+            before_each = "--import-root",
+        )
+        python += [target[PythonFilesInfo].wheels for target in ctx.attr.python]
+    runfiles = depset(transitive = python)
+    args.add_all(runfiles, map_each = _runfile)
 
     ctx.actions.run(
         executable = ctx.executable._writer,
         arguments = [args],
-        inputs = ctx.files.debs + ctx.files.files + ctx.files.executables + ctx.files.exclude + [file for _, file in placed],
+        inputs = depset(
+            ctx.files.debs + ctx.files.files + ctx.files.executables + ctx.files.exclude,
+            transitive = [runfiles],
+        ),
         outputs = [layer, descriptor, contents],
         mnemonic = "ImageLayer",
         progress_message = "Writing layer %{label}",
@@ -81,29 +74,28 @@ def _layer_impl(ctx):
     )
     return [
         DefaultInfo(files = depset([layer])),
-        OutputGroupInfo(
-            contents = depset([contents]),
-            oci_descriptor = depset([descriptor]),
-        ),
+        LayerInfo(archive = layer, contents = contents, descriptor = descriptor),
+        # rules_oci, in another repository, cannot load LayerInfo: its adapter looks for this group,
+        # and the real one takes the archive alone.
+        OutputGroupInfo(oci_descriptor = depset([descriptor])),
     ]
 
 layer = rule(
     implementation = _layer_impl,
     doc = "Writes one image layer, NAME.tar.gz, whose bytes depend on nothing but what it holds.",
-    cfg = _platform_transition,
-    attrs = {
+    cfg = image_platform,
+    attrs = TRANSITION_ATTRS | {
         "compile": attr.string_list(doc = "folders whose Python sources get .pyc files beside them"),
-        "debs": attr.label_list(allow_files = [".deb"], doc = "Debian packages to install"),
+        "debs": attr.label_list(allow_files = [".deb"], doc = "Debian packages to install: `@debian//NAME`, or `@debian//groups:GROUP`"),
         "directories": attr.string_list(doc = "empty folders to make, for mounts"),
         "exclude": attr.label_list(allow_files = [".toml"], doc = "what to leave out, and why: TOML tables `exclude` and `keep` of globs and reasons"),
         "executables": attr.label_keyed_string_dict(allow_files = True, doc = "like `files`, for programs"),
         "files": attr.label_keyed_string_dict(allow_files = True, doc = "single files, and the paths they get"),
         "join": attr.string_dict(doc = "paths, and globs of the files (in the layer) that are joined there"),
         "packages_path": attr.string(doc = "folder that the wheels of `python` are installed to; they stay out without it"),
-        "python": attr.label_list(doc = "py_library targets, taken with all they depend on"),
+        "python": attr.label_list(aspects = [python_files], providers = [PyInfo], doc = "py_library targets, taken with all they depend on"),
         "sources_path": attr.string(doc = "folder that the repository's own files of `python` are installed to; they stay out without it"),
         "symlinks": attr.string_dict(doc = "links to make: path and target"),
-        "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
         "_writer": attr.label(default = "//rules/layers:writer", executable = True, cfg = "exec"),
     },
 )

@@ -1,4 +1,11 @@
-"""`@debian//NAME`: a locked package for the CPU that is built for."""
+"""`@debian//NAME`: a locked package for the CPU that is built for; `@debian//groups:GROUP`: several."""
+
+_GROUP = """
+filegroup(
+    name = {name},
+    srcs = {packages},
+)
+"""
 
 _CPUS = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -34,11 +41,20 @@ alias(
     actual = {actual},
 )
 """.format(name = repr(name), actual = actual))
+    ctx.file("groups/BUILD.bazel", "package(default_visibility = [\"//visibility:public\"])\n" + "".join([
+        _GROUP.format(name = repr(group), packages = json.encode_indent(
+            ["//" + name for name in names],
+            prefix = "    ",
+            indent = "    ",
+        ))
+        for group, names in sorted(ctx.attr.groups.items())
+    ]))
     ctx.file("BUILD.bazel", "")
 
 debian_hub = repository_rule(
     implementation = _debian_hub_impl,
     attrs = {
+        "groups": attr.string_list_dict(doc = "package names by group"),
         "hub": attr.string(mandatory = True, doc = "the hub's name, a part of its packages' repositories' names"),
         "packages": attr.string_list_dict(mandatory = True, doc = "architectures by package name"),
     },

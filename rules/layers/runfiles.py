@@ -1,0 +1,40 @@
+"""Where the files of Python targets go in a layer.
+
+Bazel names a file at run time by a path that starts with "../REPOSITORY/" for what is not this
+repository's. A wheel's repository has folders without meaning to Python above the one that is
+imported from; `PyInfo.imports` of its target says which that is, as REPOSITORY/FOLDER.
+"""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+_OTHER = "../"
+
+
+class Places:
+    """Folders of the image for this repository's files and for wheels'; "" leaves them out."""
+
+    def __init__(self, sources: str, packages: str, import_roots: Iterable[str]) -> None:
+        self._sources = sources
+        self._packages = packages
+        self._roots = frozenset(import_roots)
+
+    def of(self, runfile: str) -> str | None:
+        """The path in the image; None for what does not belong in the layer.
+
+        >>> Places("/app", "/lib", ["wheel/site-packages"]).of("../wheel/site-packages/a/b.py")
+        '/lib/a/b.py'
+        >>> Places("/app", "", []).of("backend/app.py")
+        '/app/backend/app.py'
+        """
+        if not runfile.startswith(_OTHER):
+            return f"{self._sources}/{runfile}" if self._sources else None
+        if not self._packages:
+            return None
+        path = PurePosixPath(runfile.removeprefix(_OTHER))
+        # The deepest folder wins: what lies in it is imported by the shortest name.
+        for parent in path.parents:
+            if parent.as_posix() in self._roots:
+                return f"{self._packages}/{path.relative_to(parent)}"
+        # Programs and headers of wheels, which nothing imports.
+        return None
