@@ -14,9 +14,9 @@ from fastapi import FastAPI
 
 from backend.app import create_app
 from backend.settings import Settings
-from backend.tests import postgres
 from serving.data.database import Database
 from serving.data.migrate import migrate
+from tools.dev import postgres
 
 # The same examples on every run, and nothing written beside the sources.
 hypothesis.settings.register_profile("repository", database=None, derandomize=True)

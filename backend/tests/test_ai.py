@@ -6,7 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.tests.ai_stub import (
+from backend.tests.conftest import open_app
+from backend.tests.samples import samples
+from tools.dev.ai import (
     SUGGESTIONS,
     AiStub,
     Behaviour,
@@ -19,8 +21,6 @@ from backend.tests.ai_stub import (
     says,
     sends,
 )
-from backend.tests.conftest import open_app
-from backend.tests.samples import samples
 
 PATH = "/api/v1/todos"
 DRAFT = {"title": "x", "description": "", "priority": "low", "due": None, "tags": ["a"]}

@@ -24,10 +24,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from backend.app import create_app
-from backend.tests.ai_stub import Exchange, ai_stub, says
 from backend.tests.conftest import fresh_database, settings_for
-from backend.tests.process import Running
 from backend.todos.models import ParsedTodo, Suggestions
+from tools.dev.ai import Exchange, ai_stub, says
+from tools.dev.process import Running
 
 DOCUMENT = Path(__file__).parents[1] / "openapi.json"
 

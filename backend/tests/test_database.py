@@ -10,9 +10,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backend.tests import postgres
 from backend.tests.conftest import open_app
 from serving.data.database import Query
+from tools.dev import postgres
 
 PATH = "/api/v1/todos"
 

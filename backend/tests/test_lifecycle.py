@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.tests.process import Running, run
+from tools.dev.process import Running, run
 
 PATH = "/api/v1/todos"
 
@@ -151,7 +151,7 @@ def test_idle_memory_stays_within_its_budget(tmp_path: Path) -> None:
 def test_the_server_imports_nothing_that_no_request_needs() -> None:
     import subprocess
 
-    from backend.tests.process import environment, python_command
+    from tools.dev.process import environment, python_command
 
     script = (
         "import sys, serving.process.server; "

@@ -24,8 +24,8 @@ from typing import Any
 
 import httpx
 
-from backend.tests import postgres
-from backend.tests.process import Running, environment, python_command, run
+from tools.dev import postgres
+from tools.dev.process import Running, environment, python_command, run
 
 LEAST_RATE = 0.85
 MOST_P99 = 1.5
