@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -9,13 +9,11 @@ import pytest
 from backend.tests.conftest import open_app
 from backend.tests.samples import samples
 from tools.dev.ai import (
-    SUGGESTIONS,
     AiStub,
     Behaviour,
     Exchange,
     after,
-    ai_stub,
-    completion,
+    never,
     one_after_another,
     responds,
     says,
@@ -23,12 +21,13 @@ from tools.dev.ai import (
 )
 
 PATH = "/api/v1/todos"
+SUGGESTIONS = {"subtasks": ["find the can", "fill it"], "priority": "high", "due": None}
 DRAFT = {"title": "x", "description": "", "priority": "low", "due": None, "tags": ["a"]}
 
 
 @pytest.fixture
-async def stub() -> AsyncIterator[AiStub]:
-    async with ai_stub() as stub:
+def stub() -> Iterator[AiStub]:
+    with AiStub(behaviour=says(SUGGESTIONS)) as stub:
         yield stub
 
 
@@ -83,15 +82,11 @@ async def test_what_users_write_stays_out_of_the_instructions(
     assert json.loads(user["content"]) == {"text": text}
 
 
-async def never(_: Exchange) -> None:
-    await asyncio.sleep(60)
-
-
-async def drip(exchange: Exchange) -> None:
-    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+def drip(exchange: Exchange) -> None:
+    exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     while True:
-        await exchange.send(b" ")
-        await asyncio.sleep(0.1)
+        exchange.send(b" ")
+        exchange.wait(0.1)
 
 
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
@@ -312,7 +307,3 @@ async def test_an_ai_service_that_comes_back_is_noticed(
             while app.state.service.ai.watched.status != "ok":
                 await asyncio.sleep(0.02)
         assert (await client.get("/health/ready")).json()["status"] == "ok"
-
-
-def test_a_completion_holds_its_content() -> None:
-    assert json.loads(completion("x"))["choices"][0]["message"]["content"] == "x"

@@ -1,10 +1,7 @@
 """The OpenAPI document: that it is the committed one, and that the service keeps to it."""
 
-import asyncio
 import json
-import queue
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,9 +22,8 @@ from schemathesis.specs.openapi.checks import (
 
 from backend.app import create_app
 from backend.tests.conftest import fresh_database, settings_for
-from backend.todos.models import ParsedTodo, Suggestions
-from tools.dev.ai import Exchange, ai_stub, says
-from tools.dev.process import Running
+from backend.tests.process import Running
+from tools.dev.ai import AiStub
 
 DOCUMENT = Path(__file__).parents[1] / "openapi.json"
 
@@ -79,35 +75,12 @@ def server(
 @pytest.fixture(scope="module")
 def ai_url() -> Iterator[str]:
     """An AI service that answers what it is asked, beside the test."""
-    started: queue.Queue[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
-
-    async def serve() -> None:
-        async with ai_stub() as stub:
-            stub.behaviour = answer
-            ended = asyncio.Event()
-            started.put((stub.url, asyncio.get_running_loop(), ended))
-            await ended.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    thread.start()
-    url, loop, ended = started.get(timeout=10)
-    yield url
-    loop.call_soon_threadsafe(ended.set)
-    thread.join(10)
-
-
-async def answer(exchange: Exchange) -> None:
-    """Answer with the example of the schema that the request names."""
-    name = exchange.json["response_format"]["json_schema"]["name"]
-    await says(EXAMPLES[name])(exchange)
+    with AiStub() as stub:
+        yield stub.url
 
 
 schema = schemathesis.openapi.from_dict(json.loads(DOCUMENT.read_text()))
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# What the AI service may be asked for, and a good answer.
-EXAMPLES: dict[str, Any] = {
-    model.__name__: model.model_json_schema()["examples"][0] for model in (Suggestions, ParsedTodo)
-}
 
 CHECKS: list[Any] = [
     not_a_server_error,

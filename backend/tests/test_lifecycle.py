@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tools.dev.process import Running, run
+from backend.tests.process import Running, run
 
 PATH = "/api/v1/todos"
 

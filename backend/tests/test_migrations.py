@@ -11,12 +11,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from backend.tests import process
 from backend.tests.conftest import open_app, settings_for
 from backend.todos import tables
 from serving.data import migrate
 from serving.data.database import Database
 from serving.web.problems import DatabaseDown
-from tools.dev import process
 
 
 def test_the_newest_migration_is_the_one_the_server_expects() -> None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from backend.tests.conftest import open_app, settings_for
+from backend.tests.process import Running
 from serving.web.security import Keys, new_key
-from tools.dev.process import Running
 
 PATH = "/api/v1/todos"
 

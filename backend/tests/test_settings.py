@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from backend.settings import Settings, SettingsError, load_settings
+from backend.tests import process
 from serving.settings.reference import reference
 from serving.web.security import new_key
-from tools.dev import process
 
 
 def problems(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:

@@ -14,9 +14,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from backend.tests.process import Running
 from backend.tests.samples import samples
 from serving.web.security import new_key
-from tools.dev.process import Running
 
 PATH = "/api/v1/todos"
 

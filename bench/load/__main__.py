@@ -24,8 +24,9 @@ from typing import Any
 
 import httpx
 
+from backend.tests.process import Running, run
 from tools.dev import postgres
-from tools.dev.process import Running, environment, python_command, run
+from tools.dev.process import environment, python_command
 
 LEAST_RATE = 0.85
 MOST_P99 = 1.5
@@ -107,7 +108,7 @@ def fill(url: str) -> str:
 
 def serve_bare(url: str, stack: ExitStack) -> Server:
     """Start the peer."""
-    port = postgres._free_port()  # noqa: SLF001
+    port = postgres.free_port()
     process = subprocess.Popen(
         [*python_command(), "-m", "bench.load.bare"],
         env=environment(DATABASE_URL=url, PORT=str(port)),

@@ -18,12 +18,12 @@ from typing import Self
 import asyncpg
 import httpx
 
-from tests.container.ai import AiStub
 from tests.container.bundle import Mount, SecurityContext
 from tests.container.cgroups import Limits
 from tests.container.clock import Clock
 from tests.container.needs import NeedError
 from tests.container.runtime import Container, Runtime, Unpacked
+from tools.dev.ai import AiStub, says
 
 MIB = 1024 * 1024
 API_KEY = "a-key-for-tests-only"
@@ -32,6 +32,8 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 PROBES = ("live", "ready", "startup")
 WELL = {(probe, 200) for probe in PROBES}
+# What the AI service proposes for any todo.
+SUGGESTIONS = {"subtasks": ["find the can", "fill it"], "priority": "high", "due": None}
 # The numbers that deploy/ recommends.
 LIMITS = Limits(memory=256 * MIB, cpus=1.0, pids=64)
 
@@ -108,7 +110,7 @@ class Stack:
         self._secret = folder / "password"
         self._database: Container | None = None
         self._replicas = 0
-        self.ai = AiStub("127.0.0.6")
+        self.ai = AiStub("127.0.0.6", behaviour=says(SUGGESTIONS))
         self._data.mkdir()
         self._secret.write_text(PASSWORD + "\n")
         if os.geteuid() == 0:

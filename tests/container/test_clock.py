@@ -13,10 +13,10 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.sync.client import ClientConnection, connect
 
-from tests.container.ai import Behaviour
 from tests.container.clock import Clock
 from tests.container.load import TODOS, Load, missing
-from tests.container.stack import API_KEY, WELL, Replica, Stack
+from tests.container.stack import API_KEY, SUGGESTIONS, WELL, Replica, Stack
+from tools.dev.ai import responds, says
 
 PING_SECONDS = 0.5
 RECOVERY_SECONDS = 3.0
@@ -210,12 +210,12 @@ def test_an_open_breaker_waits_its_time_and_no_longer(
     stack: Stack, replica: Replica, client: httpx.Client, clock: Clock, days: int
 ) -> None:
     path = create(client).headers["location"]
-    stack.ai.behaviour = Behaviour(status=500)
+    stack.ai.behaviour = responds(b"{}", 500)
     try:
         for _ in range(2):
             client.post(f"{path}/suggestions")
     finally:
-        stack.ai.behaviour = Behaviour()
+        stack.ai.behaviour = says(SUGGESTIONS)
     opened, calls = time.monotonic(), stack.ai.calls
     clock.jump(days)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.container.ai import SUGGESTIONS, Behaviour
 from tests.container.bundle import SecurityContext
 from tests.container.load import TODOS, Load, missing
-from tests.container.stack import WELL, Replica, Stack
+from tests.container.stack import SUGGESTIONS, WELL, Replica, Stack
+from tools.dev.ai import Behaviour, after, responds, says
 
 STOP_SECONDS = 30.0
 
@@ -166,9 +166,9 @@ def test_a_slow_database_is_called_slow_and_costs_no_connection(
 @pytest.mark.parametrize(
     "behaviour",
     [
-        Behaviour(status=500),
-        Behaviour(body=b"<html>"),
-        Behaviour(delay=5),
+        responds(b"{}", 500),
+        responds(b"<html>"),
+        after(5, says(SUGGESTIONS)),
         None,
     ],
     ids=["fails", "sends no JSON", "is slow", "is down"],
@@ -189,7 +189,7 @@ def test_a_broken_ai_service_is_left_alone_until_it_works(
         assert client.get(path).status_code == 200
         assert replica.health() == 200
     finally:
-        ai.behaviour = Behaviour()
+        ai.behaviour = says(SUGGESTIONS)
         if behaviour is None:
             ai.start()
 
@@ -211,11 +211,11 @@ def test_a_broken_ai_service_is_left_alone_until_it_works(
 def test_a_model_that_talks_nonsense_is_asked_again(migrated: Stack, client: httpx.Client) -> None:
     path = todo(client)
     calls = migrated.ai.calls
-    migrated.ai.behaviour = Behaviour(content="nonsense")
+    migrated.ai.behaviour = says("nonsense")
     try:
         answers = [client.post(f"{path}/suggestions").status_code for _ in range(3)]
     finally:
-        migrated.ai.behaviour = Behaviour()
+        migrated.ai.behaviour = says(SUGGESTIONS)
 
     # One more than open the breaker for a service that fails.
     assert answers == [502, 502, 502]

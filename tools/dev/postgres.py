@@ -1,10 +1,12 @@
-"""A PostgreSQL of the test's own: its own folder, port and processes, gone afterwards.
+"""A PostgreSQL of one's own: its own folder, port and processes.
 
-TEST_POSTGRES names an unpacked Debian root. Its programs run through the root's own dynamic loader,
-so nothing of the host's libraries is needed. PostgreSQL refuses to run as root: there it runs in a
-user namespace, in which root is somebody else, or else as nobody.
+It comes from an unpacked Debian root, //image/postgres:tree, whose path tests get in TEST_POSTGRES.
+Its programs run through that root's own dynamic loader: nothing of the host's libraries is needed.
+PostgreSQL refuses to run as root: there it runs in a user namespace, in which root is somebody
+else, or else as nobody.
 """
 
+import contextlib
 import ctypes
 import os
 import shlex
@@ -14,135 +16,243 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-NOBODY = 65534
-CLONE_NEWUSER = 0x10000000
+MAJOR = "17"
+OWNER = "todo"
+DATABASE = "postgres"
+VARIABLE = "TEST_POSTGRES"
+
 START_SECONDS = 30
-LIBRARIES = "usr/lib/{cpu}-linux-gnu"
-LOADERS = {
-    "x86_64": "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
-    "aarch64": "usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1",
-}
-SETTINGS = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
+STOP_SECONDS = 20
+NOBODY = 65534
+
+COMMON = {
     "max_connections": "60",
     "shared_buffers": "32MB",
     "timezone": "GMT",
     "log_timezone": "GMT",
     "dynamic_shared_memory_type": "mmap",
 }
+# For data that nobody misses.
+FAST = {**COMMON, "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+# For data that is kept: a crash of the machine costs nothing that was committed.
+DURABLE = COMMON
+
+_CLONE_NEWUSER = 0x10000000
+_PR_SET_PDEATHSIG = 1
+_LIBRARIES = "usr/lib/{cpu}-linux-gnu"
+_LOADERS = {
+    "x86_64": "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+    "aarch64": "usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1",
+}
+_LOG_CHARACTERS = 4000
+# The line of postmaster.pid that says how far the server is (LOCK_FILE_LINE_PM_STATUS).
+_STATUS_LINE = 7
 
 
-def tree() -> Path | None:
-    """The unpacked root, if there is one."""
-    name = os.environ.get("TEST_POSTGRES")
-    return Path(name).resolve() if name else None
+class PostgresError(Exception):
+    """PostgreSQL does not do what it should; the text says what, with the end of its log."""
 
 
 class Postgres:
-    """One server. `start` and `stop` may be called again and again; the data stays."""
+    """One server. `start` and `stop` may be called again and again; the data stays.
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    Attributes:
+        data: the folder of the database, below the server's folder.
+        port: where it listens, on 127.0.0.1.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        folder: Path,
+        *,
+        settings: Mapping[str, str] = FAST,
+        tied: bool = False,
+        keep_open: Sequence[int] = (),
+    ) -> None:
+        """Makes the database, unless `folder` holds one.
+
+        Args:
+            root: the unpacked Debian root.
+            folder: an existing folder that is the server's alone.
+            settings: `FAST`, or `DURABLE` where the data is kept.
+            tied: shut the server down when the thread that starts it ends, however it does.
+            keep_open: descriptors that the server holds for as long as one of its processes runs.
+
+        Raises:
+            PostgresError: the folder holds another major version or none, or initdb fails.
+        """
         self._folder = folder
+        self._settings = settings
+        self._tied = tied
+        self._keep_open = keep_open
         self._as_user = _user()
         self._bin = _shadow(root, folder)
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._data = folder / "data"
+        self.data = folder / "data"
         if self._as_user is _as_nobody:
             os.chown(folder, NOBODY, NOBODY)
-        self._run(
-            "initdb", "-D", self._data, "-U", "todo", "--auth=trust", "--encoding=UTF8",
-            "--locale-provider=builtin", "--locale=C.UTF-8", "--no-sync", "--no-instructions",
-        )  # fmt: skip
+        if self.data.exists():
+            check(self.data)
+        else:
+            self._initialise()
 
     @property
     def url(self) -> str:
-        return f"postgresql://todo@127.0.0.1:{self.port}/postgres"
+        """The URL of its first database."""
+        return f"postgresql://{OWNER}@127.0.0.1:{self.port}/{DATABASE}"
 
-    def start(self) -> None:
-        options = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended since."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, seconds: float = START_SECONDS) -> None:
+        """Returns when it takes connections; raises `PostgresError` when it does not."""
+        options = [f"-c{name}={value}" for name, value in self._settings.items()]
+        parent = os.getpid()
+
+        def prepare() -> None:
+            if self._as_user is not None:
+                self._as_user()
+            if self._tied:
+                # After that, since the kernel forgets it where a process changes its user.
+                end_with_parent(parent, signal.SIGINT)
+
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    self._bin / "postgres", "-D", self._data, "-h", "127.0.0.1",
+                    self._bin / "postgres", "-D", self.data, "-h", "127.0.0.1",
                     "-p", str(self.port), "-k", "", *options,
                 ],
-                stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=self._as_user,  # noqa: PLW1509  (it only makes system calls)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                pass_fds=self._keep_open, preexec_fn=prepare,
             )  # fmt: skip
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
-            # Ready, unlike merely listening: the log says so.
+            # Ready, unlike merely listening: its own file says so.
             if self._says_ready():
                 return
             time.sleep(0.05)
-        raise AssertionError(f"PostgreSQL did not start:\n{self.log()}")
+        self.stop(signal.SIGQUIT)
+        raise PostgresError(f"PostgreSQL did not start:\n{self.log()}")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End the server: SIGINT breaks connections off, SIGQUIT is a crash."""
+        """Ends the server: SIGINT breaks connections off, SIGQUIT is a crash."""
         if self._process is None:
             return
         self._process.send_signal(how)
         try:
-            self._process.wait(20)
+            self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(20)
+            self._process.wait(STOP_SECONDS)
         self._process = None
 
     def log(self) -> str:
+        """The end of its log."""
         path = self._folder / "log"
-        return path.read_text(errors="replace")[-4000:] if path.exists() else ""
+        return path.read_text(errors="replace")[-_LOG_CHARACTERS:] if path.exists() else ""
 
     def _says_ready(self) -> bool:
-        path = self._data / "postmaster.pid"
+        assert self._process is not None
         try:
-            lines = path.read_text().splitlines()
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[7].strip() == "ready"
+        # A server that was killed leaves its file behind.
+        is_own = lines[:1] == [str(self._process.pid)]
+        return is_own and len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
 
-    def _run(self, program: str, *arguments: object) -> None:
+    def _initialise(self) -> None:
+        """Makes the database beside its place and renames it: it is whole or absent."""
+        beside = self.data.with_name("data.unfinished")
+        shutil.rmtree(beside, ignore_errors=True)
         done = subprocess.run(
-            [self._bin / program, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            preexec_fn=self._as_user,
-            check=False,
-        )
+            [
+                self._bin / "initdb", "-D", beside, "-U", OWNER, "--auth=trust",
+                "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8",
+                "--no-instructions", *([] if self._settings is DURABLE else ["--no-sync"]),
+            ],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            preexec_fn=self._as_user, check=False,
+        )  # fmt: skip
         if done.returncode:
-            raise AssertionError(f"{program} failed:\n{done.stdout}{done.stderr}")
+            shutil.rmtree(beside, ignore_errors=True)
+            raise PostgresError(f"initdb failed:\n{done.stdout}{done.stderr}")
+        beside.rename(self.data)
+
+
+def tree() -> Path | None:
+    """The unpacked root, if there is one."""
+    name = os.environ.get(VARIABLE)
+    return Path(name).resolve() if name else None
 
 
 def new_folder() -> Path:
-    """A folder for a server; the path of a socket or of the shadow tree must not be long."""
+    """A folder for a server whose data nobody misses."""
     return Path(tempfile.mkdtemp(prefix="pg-", dir=os.environ.get("TEST_TMPDIR")))
 
 
 def remove(folder: Path) -> None:
+    """Removes what `new_folder` made."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def check(data: Path) -> None:
+    """Raises `PostgresError` where a folder holds no database that this PostgreSQL reads."""
+    try:
+        found = (data / "PG_VERSION").read_text().strip()
+    except OSError as error:
+        raise PostgresError(f"{data} is no database of PostgreSQL: {error}") from None
+    if found != MAJOR:
+        raise PostgresError(
+            f"{data}: expected a database of PostgreSQL {MAJOR}, got one of PostgreSQL {found}"
+        )
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listened a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def end_with_parent(parent: int, number: signal.Signals) -> None:
+    """Has this process sent a signal when its parent ends, even by SIGKILL (prctl(2)).
+
+    For a child between fork and exec. It is the thread that forked whose end counts.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
+
+
 def _shadow(root: Path, folder: Path) -> Path:
-    """A tree of wrappers beside links to the real one.
+    """A tree of wrappers beside links to the real one; the folder of the wrappers.
 
     initdb starts the `postgres` beside itself, which therefore has to be a wrapper too; and both
     find their files relative to where they stand.
     """
     cpu = os.uname().machine
-    loader = root / LOADERS[cpu]
-    libraries = root / LIBRARIES.format(cpu=cpu)
-    real = root / "usr/lib/postgresql/17"
+    if cpu not in _LOADERS:
+        raise PostgresError(f"expected a CPU of {', '.join(_LOADERS)}, got {cpu}")
+    loader = root / _LOADERS[cpu]
+    libraries = root / _LIBRARIES.format(cpu=cpu)
+    real = root / "usr/lib/postgresql" / MAJOR
     if not (real / "bin/postgres").exists() or not loader.exists():
-        raise AssertionError(f"TEST_POSTGRES={root} holds no PostgreSQL 17 for {cpu}")
-    shadow = folder / "root/usr/lib/postgresql/17"
+        raise PostgresError(f"{root} holds no PostgreSQL {MAJOR} for {cpu}")
+    # Of an earlier run, whose root may have been another one.
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder / "root")
+    shadow = folder / "root/usr/lib/postgresql" / MAJOR
     (shadow / "bin").mkdir(parents=True)
     (shadow / "lib").symlink_to(real / "lib")
     (folder / "root/usr/share").symlink_to(root / "usr/share")
@@ -155,7 +265,6 @@ def _shadow(root: Path, folder: Path) -> Path:
         line = " ".join(shlex.quote(str(part)) for part in command)
         wrapper.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
         wrapper.chmod(0o755)
-    folder.chmod(0o755)
     return shadow / "bin"
 
 
@@ -169,7 +278,7 @@ def _user() -> Callable[[], None] | None:
 def _as_namespace_user() -> None:
     """Become somebody else in a user namespace, where files of root's stay accessible."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWUSER) != 0:
+    if libc.unshare(_CLONE_NEWUSER) != 0:
         os._exit(1)
     try:
         Path("/proc/self/setgroups").write_text("deny")
@@ -183,10 +292,3 @@ def _as_nobody() -> None:
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,4 +1,4 @@
-"""The service as a process of its own, as it runs in the image."""
+"""A service as a process of its own, as it runs in the image."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from typing import Any, Self
 import httpx
 
 START_SECONDS = 30
+_RUN_SECONDS = 60
 
 
 def python_command() -> list[str]:
@@ -35,7 +36,7 @@ def python_command() -> list[str]:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Variables for a child: nothing of the test's own but where modules are."""
+    """Variables for a child: nothing of this process' own but where modules are."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -51,26 +52,36 @@ def environment(**variables: str) -> dict[str, str]:
     }
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the service to its end."""
+def run(module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of a service, `python -m MODULE ARGUMENTS`, to its end."""
     return subprocess.run(
-        [*python_command(), "-m", "backend", *arguments],
+        [*python_command(), "-m", module, *arguments],
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=_RUN_SECONDS,
         check=False,
     )
 
 
 class Running:
-    """A served service; ended at the end of the block, if it has not ended by then."""
+    """A served service; ended at the end of the block, if it has not ended by then.
 
-    def __init__(self, **variables: str) -> None:
+    Attributes:
+        process: the process.
+        port: where it listens, on 127.0.0.1.
+        url: its base URL.
+    """
+
+    def __init__(self, module: str, **variables: str) -> None:
+        """Starts `python -m MODULE`; raises `AssertionError` with its log when it does not serve.
+
+        By default it takes a free port and logs JSON; `variables` are its settings.
+        """
         self._log = Path(tempfile.mkstemp(suffix=".log", dir=os.environ.get("TEST_TMPDIR"))[1])
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*python_command(), "-m", "backend"],
+                [*python_command(), "-m", module],
                 env=environment(
                     **{"HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json", **variables}
                 ),
@@ -82,6 +93,7 @@ class Running:
             self.url = f"http://127.0.0.1:{self.port}"
         except BaseException:
             self.process.kill()
+            self.process.wait()
             raise
 
     def __enter__(self) -> Self:
@@ -99,6 +111,7 @@ class Running:
 
     @property
     def text(self) -> str:
+        """What it has written so far."""
         return self._log.read_text(errors="replace")
 
     def lines(self) -> list[dict[str, Any]]:
@@ -106,13 +119,15 @@ class Running:
         return [json.loads(line) for line in self.text.splitlines()]
 
     def terminate(self) -> None:
+        """Sends it SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
 
     def wait_ready(self, path: str = "/health/ready") -> None:
+        """Returns when it answers 200; raises `AssertionError` with its log when it does not."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             try:
-                if httpx.get(self.url + path, timeout=5).status_code == 200:
+                if httpx.get(self.url + path, timeout=5).status_code == httpx.codes.OK:
                     return
             except httpx.HTTPError:
                 pass
