@@ -8,6 +8,8 @@ imported from; `PyInfo.imports` of its target says which that is, as REPOSITORY/
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from rules.layers.tree import LayerError
+
 _OTHER = "../"
 
 
@@ -38,3 +40,26 @@ class Places:
                 return f"{self._packages}/{path.relative_to(parent)}"
         # Programs and headers of wheels, which nothing imports.
         return None
+
+
+def runnable(module: str, sources: str, paths: Iterable[str]) -> None:
+    """Checks that `python -m MODULE` finds a program in the folder `sources` of the image.
+
+    `paths` are those of the layer, relative to its root. Raises `LayerError` naming what could be
+    run in place of the module.
+    """
+    root = sources.strip("/")
+    place = f"{root}/{module.replace('.', '/')}"
+    known = set(paths)
+    if known & {f"{place}/__main__.py", f"{place}.py"}:
+        return
+    programs = [
+        PurePosixPath(path).parent.relative_to(root).as_posix().replace("/", ".")
+        for path in sorted(known)
+        if path.startswith(f"{root}/") and path.endswith("/__main__.py")
+    ]
+    raise LayerError(
+        f"expected a module {module} to run, /{place}/__main__.py or /{place}.py, got "
+        f"{'only ' + ', '.join(programs) if programs else 'no program at all'} "
+        "from the library. Mend `module` or `library` of service_image"
+    )

@@ -42,6 +42,9 @@ def _arguments() -> argparse.ArgumentParser:
         default=[],
         help="folder of runfiles that Python imports from",
     )
+    parser.add_argument(
+        "--module", action="append", default=[], help="module that `python -m` has to find there"
+    )
     parser.add_argument("--origin", default="", help="what plain files are said to come from")
     return parser
 
@@ -62,6 +65,8 @@ def build(options: argparse.Namespace) -> Tree:
     for runfile, source in options.runfile:
         if path := places.of(runfile):
             tree.add(path, File(Path(source), False, options.origin))
+    for module in options.module:
+        runfiles.runnable(module, options.sources_path, tree.paths())
     for path, source in options.executable:
         tree.add(path, File(Path(source), True, options.origin))
     for path, glob in options.join:

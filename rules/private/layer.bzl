@@ -1,7 +1,7 @@
 """The rule that writes one image layer."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load(":providers.bzl", "LayerInfo")
+load(":providers.bzl", "LayerInfo", "ServiceInfo")
 load(":python_files.bzl", "PythonFilesInfo", "python_files")
 load(":transitions.bzl", "TRANSITION_ATTRS", "image_platform")
 
@@ -49,6 +49,7 @@ def _layer_impl(ctx):
     python = []
     if ctx.attr.sources_path:
         args.add("--sources-path", ctx.attr.sources_path)
+        args.add_all(ctx.attr.modules, before_each = "--module")
         python += [target[PythonFilesInfo].sources for target in ctx.attr.python]
     if ctx.attr.packages_path:
         args.add("--packages-path", ctx.attr.packages_path)
@@ -92,8 +93,10 @@ layer = rule(
         "executables": attr.label_keyed_string_dict(allow_files = True, doc = "like `files`, for programs"),
         "files": attr.label_keyed_string_dict(allow_files = True, doc = "single files, and the paths they get"),
         "join": attr.string_dict(doc = "paths, and globs of the files (in the layer) that are joined there"),
+        "modules": attr.string_list(doc = "modules that `python -m` has to find among the files below `sources_path`"),
         "packages_path": attr.string(doc = "folder that the wheels of `python` are installed to; they stay out without it"),
         "python": attr.label_list(aspects = [python_files], providers = [PyInfo], doc = "py_library targets, taken with all they depend on"),
+        "service": attr.label(providers = [ServiceInfo], doc = "the service it belongs to: where its definition is wrong, there is no layer"),
         "sources_path": attr.string(doc = "folder that the repository's own files of `python` are installed to; they stay out without it"),
         "symlinks": attr.string_dict(doc = "links to make: path and target"),
         "_writer": attr.label(default = "//rules/layers:writer", executable = True, cfg = "exec"),

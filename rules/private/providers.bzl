@@ -9,3 +9,13 @@ LayerInfo = provider(
         "descriptor": "File: a JSON object of the archive's digest, diffid, size and compression",
     },
 )
+
+ServiceInfo = provider(
+    doc = "A service, as everything that names it has to know it.",
+    fields = {
+        "definition": "File: the same in JSON, with more; docs/your-service.md lists its keys",
+        "module": "string: what `python -m` runs",
+        "name": "string: what images, Kubernetes objects, Secret and profiles are called",
+        "port": "int: the port it listens on",
+    },
+)

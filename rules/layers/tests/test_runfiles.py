@@ -1,4 +1,7 @@
-from rules.layers.runfiles import Places
+import pytest
+
+from rules.layers.runfiles import Places, runnable
+from rules.layers.tree import LayerError
 
 ROOTS = ["rules_python~~pip~pypi_313_a/site-packages", "_main/backend"]
 PLACES = Places("/app", "/lib", ROOTS)
@@ -31,3 +34,23 @@ def test_what_has_no_folder_stays_out() -> None:
     assert (
         Places("/app", "", ROOTS).of("../rules_python~~pip~pypi_313_a/site-packages/a.py") is None
     )
+
+
+SOURCES = ["app/backend/__init__.py", "app/backend/__main__.py", "app/tool.py"]
+
+
+def test_a_package_with_a_main_module_and_a_module_can_be_run() -> None:
+    runnable("backend", "/app", SOURCES)
+    runnable("tool", "/app", SOURCES)
+
+
+def test_a_module_that_is_not_there_is_an_error_that_names_what_is() -> None:
+    with pytest.raises(
+        LayerError, match=r"module bakend to run, /app/bakend/__main__\.py.*backend"
+    ):
+        runnable("bakend", "/app", SOURCES)
+
+
+def test_a_package_without_a_main_module_is_an_error() -> None:
+    with pytest.raises(LayerError, match="got no program at all"):
+        runnable("backend", "/app", ["app/backend/__init__.py"])

@@ -1,0 +1,149 @@
+"""Everything that a service needs around its image, by one macro."""
+
+load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index", "oci_load", "oci_push")
+load(":layer.bzl", "layer")
+load(":platform_image.bzl", "platform_image")
+load(":recipe.bzl", "ARCHITECTURES", "ENVIRONMENT", "EXCLUSIONS", "INTERPRETER", "LAYERS", "PACKAGES", "PLATFORMS", "SOURCES")
+load(":service.bzl", "service_rule")
+
+def service_image(
+        name,
+        library,
+        module,
+        service,
+        description,
+        port = 8000,
+        user = "65532:65532",
+        startup_path = "/health/startup",
+        ready_path = "/health/ready",
+        live_path = "/health/live",
+        metrics_path = "/metrics",
+        environment = {},
+        debs = [],
+        exclude = [],
+        licenses = "Apache-2.0",
+        labels = {},
+        **kwargs):
+    """Makes a service's image for both CPUs, and the definition that manifests and tests take.
+
+    A package has one service, for the other targets' names are fixed: `packages`, `app` (layers; and
+    `debian`, with `debs`), `NAME.digest`, `NAME_amd64`, `NAME_arm64`, `index`, `index.digest`, `load`,
+    `push` and `NAME.service`, the definition.
+
+    Args:
+        name: name of the image.
+        library: the py_library that holds the service and, through deps, all that it needs.
+        module: what `python -m` runs; the library has it, as MODULE/__main__.py or MODULE.py.
+        service: what the service is called: image, Kubernetes objects, Secret, profiles. No other
+            service of the repository has the name.
+        description: a few words for the image's label.
+        port: the port it listens on, 1024 or above. It is told in the variable PORT.
+        user: UID:GID that it runs as.
+        startup_path: what says that it has started, by HTTP status.
+        ready_path: what says that it takes requests.
+        live_path: what says that it need not be restarted.
+        metrics_path: where Prometheus finds its metrics.
+        environment: more variables of the image; settings of a deployment are the manifests'.
+        debs: Debian packages besides those of every image, as labels: `@debian//NAME`.
+        exclude: more files of what to leave out, see image/exclusions.toml.
+        licenses: the service's own licence, an SPDX expression.
+        labels: more labels of the image.
+        **kwargs: what every rule takes, such as visibility and tags.
+    """
+    entrypoint = [INTERPRETER, "-m", module]
+    taken = [variable for variable in environment if variable in ENVIRONMENT or variable == "PORT"]
+    if taken:
+        fail("//{}:{}: environment sets {}, which every image has already: leave it out".format(
+            native.package_name(),
+            name,
+            ", ".join(taken),
+        ))
+    variables = ENVIRONMENT | {"PORT": str(port)} | environment
+    described = {
+        "org.opencontainers.image.base.name": "scratch",
+        "org.opencontainers.image.description": description,
+        "org.opencontainers.image.licenses": licenses,
+        "org.opencontainers.image.title": service,
+    } | labels
+
+    service_rule(
+        name = name + ".service",
+        description = description,
+        entrypoint = entrypoint,
+        environment = variables,
+        labels = described,
+        live_path = live_path,
+        metrics_path = metrics_path,
+        module = module,
+        port = port,
+        ready_path = ready_path,
+        service = service,
+        startup_path = startup_path,
+        user = user,
+        **kwargs
+    )
+
+    # Ordered by how seldom they change.
+    layers = list(LAYERS)
+    if debs:
+        layer(
+            name = "debian",
+            debs = debs,
+            exclude = [EXCLUSIONS] + exclude,
+            **kwargs
+        )
+        layers.append(":debian")
+    layer(
+        name = "packages",
+        compile = [PACKAGES],
+        exclude = [EXCLUSIONS] + exclude,
+        packages_path = PACKAGES,
+        python = [library],
+        **kwargs
+    )
+    layer(
+        name = "app",
+        compile = [SOURCES],
+        exclude = [EXCLUSIONS] + exclude,
+        modules = [module],
+        python = [library],
+        service = name + ".service",
+        sources_path = SOURCES,
+        **kwargs
+    )
+    oci_image(
+        name = name,
+        architecture = select(ARCHITECTURES),
+        entrypoint = entrypoint,
+        env = variables,
+        exposed_ports = ["{}/tcp".format(port)],
+        labels = described,
+        os = "linux",
+        tars = layers + [":packages", ":app"],
+        user = user,
+        workdir = SOURCES,
+        **kwargs
+    )
+    for architecture, platform in PLATFORMS.items():
+        platform_image(
+            name = "{}_{}".format(name, architecture),
+            image = ":" + name,
+            platform = platform,
+            **kwargs
+        )
+    oci_image_index(
+        name = "index",
+        images = [":{}_{}".format(name, architecture) for architecture in PLATFORMS],
+        **kwargs
+    )
+    oci_load(
+        name = "load",
+        image = ":" + name,
+        repo_tags = [service + ":latest"],
+        **kwargs
+    )
+    oci_push(
+        name = "push",
+        image = ":index",
+        **kwargs
+    )
