@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules_python import wheel
 from tools.debian.modules.rules_python.wheels import archive
 from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.debian.tests.rules_python import wheel
 
 NAME = "one-1.0-py3-none-any.whl"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules_python import wheel
+from tools.debian.tests.rules_python import wheel
 
 # Repository rules run under this one too.
 PYTHON = "/usr/bin/python3"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.rules_oci import archive
 from tools.debian.modules.rules_oci.oci.private import layout
+from tools.debian.tests.rules_oci import archive
 
 AMD64 = {"architecture": "amd64", "os": "linux"}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules_oci import archive
 from tools.debian.modules.rules_oci.oci.private import descriptor
+from tools.debian.tests.rules_oci import archive
 
 CONTENT = archive.tar("etc/hello", b"hello")
 

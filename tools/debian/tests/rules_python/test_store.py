@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules_python import wheel
 from tools.debian.modules.rules_python.wheels import index, store
 from tools.debian.modules.rules_python.wheels.error import WheelError
 from tools.debian.modules.rules_python.wheels.index import Wanted
 from tools.debian.modules.rules_python.wheels.store import Store
 from tools.debian.modules.rules_python.wheels.target import Target
+from tools.debian.tests.rules_python import wheel
 
 X86, ARM = (Target.of(f"linux_{cpu}", "3.13") for cpu in ("x86_64", "aarch64"))
 

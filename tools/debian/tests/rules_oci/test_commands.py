@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules_oci.registry import Registry
+from tools.debian.tests.rules_oci.registry import Registry
 
 FOLDER = Path(__file__).parent
 GOLDEN: dict[str, dict[str, str]] = json.loads((FOLDER / "golden.json").read_text())
