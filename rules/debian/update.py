@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tools.debian.builder import apt
-from tools.debian.builder.error import BuilderError
+from tools.locks import apt
+from tools.locks.error import LockError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Each has a packages.toml and the lock.json made of it.
@@ -247,7 +247,7 @@ def main() -> int:
         if not KEYRING.exists():
             raise UpdateError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
         resolved = {name: _resolve(workspace / name) for name in FOLDERS}
-    except (UpdateError, BuilderError) as error:
+    except (UpdateError, LockError) as error:
         print(f"update: {error}", file=sys.stderr)
         return 1
     for name, (new, text) in resolved.items():

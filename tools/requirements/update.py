@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.debian.modules.rules_python.wheels import lock
-from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.locks import wheels
+from tools.locks.error import LockError
 from tools.requirements import pip_settings
 
 _REQUIREMENTS = "requirements.in"
@@ -28,7 +28,7 @@ def update(folder: Path, packages: list[str], uv: Path, run: Run) -> list[str]:
     named. `run` starts a program in a folder and returns its exit code.
 
     Raises:
-        WheelError: uv fails, or writes what is no lock.
+        LockError: uv fails, or writes what is no lock.
     """
     place = folder / _LOCK
     before = _versions(place) if place.exists() else {}
@@ -81,7 +81,7 @@ def _resolve(folder: Path, output: Path, packages: list[str], uv: Path, run: Run
         code = run([*command, *options], folder, environment)
         if code == 0:
             return
-    raise WheelError(
+    raise LockError(
         f"uv failed with exit code {code}; {_LOCK} is as it was. Indexes are those of `pip config "
         "list`: name one with `pip config set global.index-url URL` or PIP_INDEX_URL."
     )
@@ -90,7 +90,7 @@ def _resolve(folder: Path, output: Path, packages: list[str], uv: Path, run: Run
 def _versions(file: Path) -> dict[str, str]:
     """Versions by package; several, where markers tell them apart."""
     found: dict[str, list[str]] = {}
-    for pin in lock.read(file, _LOCK):
+    for pin in wheels.read(file, _LOCK):
         found.setdefault(pin.name.replace("_", "-"), []).append(pin.version)
     return {name: ", ".join(versions) for name, versions in found.items()}
 
@@ -99,7 +99,7 @@ def _program() -> Path:
     """uv, which its wheel puts beside site-packages."""
     spec = importlib.util.find_spec("uv")
     if spec is None or spec.origin is None:
-        raise WheelError("the uv package is not importable; expected it among this program's deps")
+        raise LockError("the uv package is not importable; expected it among this program's deps")
     return Path(spec.origin).parents[2] / "bin/uv"
 
 
@@ -120,7 +120,7 @@ def main(arguments: list[str]) -> int:
         return 1
     try:
         changed = update(Path(folder), options.packages, _program(), _run)
-    except WheelError as error:
+    except LockError as error:
         print(error, file=sys.stderr)
         return 1
     print("\n".join(changed) or f"{_LOCK} is up to date")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tools.debian.builder import sandbox, truststore
 from tools.debian.builder.error import BuilderError
+from tools.locks.error import LockError
 
 WORKSPACE = Path(__file__).resolve().parents[3]
 RECIPE = WORKSPACE / "tools/debian/recipe.toml"
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
             # The time of the last use: a root that nobody uses any more is removed some day.
             os.utime(f"{builder}.lock")
         return _run(arguments, builder, cache)
-    except BuilderError as error:
+    except (BuilderError, LockError) as error:
         print(f"tools/bazel: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The recipe of the builder root, and the hash that names a root made from it."""
+"""The recipe of the builder root: which packages of which suite, and what of them stays out."""
 
 import re
 import tomllib

@@ -14,13 +14,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.debian.builder import apt
 from tools.debian.builder.error import BuilderError
 from tools.debian.builder.recipe import Recipe
 from tools.debian.builder.sandbox import LABEL, OVERLAID_FILES, OVERLAID_FOLDERS
+from tools.locks import apt
 
 LABEL_TEXT = "build.label=7.7.1\n"
 VERSIONS = Path("builder-root.versions")
+# What Bazel's client sets LC_CTYPE to for its server.
+LOCALE = "en_US.ISO-8859-1"
 _LOG_LINES = 30
 _KEPT_SECONDS = 30 * 24 * 3600
 
@@ -181,6 +183,9 @@ def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path, lock: int) 
         *(f"--dpkgopt=path-exclude={glob}" for glob in recipe.exclude),
         # Alternatives of the JDK link manual pages into a folder that the exclusions leave out.
         '--setup-hook=mkdir -p "$1/usr/share/man/man1"',
+        # Bazel's client starts its server in this locale, which tells Java to pass the bytes of
+        # paths through as they are; without it, only paths in ASCII are found.
+        f'--customize-hook=chroot "$1" localedef -i en_US -f ISO-8859-1 {LOCALE}',
         f"--include={','.join(recipe.packages)}",
         recipe.suite,
         str(target),

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.debian.modules.rules_python.wheels.error import WheelError
+from tools.locks.error import LockError
 from tools.requirements.update import changes, update
 
 UV = Path("uv")
@@ -63,7 +63,7 @@ def test_other_packages_keep_their_versions_where_one_is_named(folder: Path) -> 
 
 @pytest.mark.parametrize("uv", [Resolver("half", code=2), Resolver("nonsense\n")])
 def test_a_failure_leaves_the_lock_as_it_was(folder: Path, uv: Resolver) -> None:
-    with pytest.raises(WheelError):
+    with pytest.raises(LockError):
         update(folder, [], UV, uv.run)
     assert [path.name for path in folder.iterdir()] == ["requirements_lock.txt"]
     assert (folder / "requirements_lock.txt").read_text() == locked(a="1", b="1")
@@ -78,7 +78,7 @@ def test_extra_indexes_are_asked_where_the_default_one_does_not_do(
 ) -> None:
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "http://127.0.0.1:9/")
     uv = Resolver(locked(), code=1)
-    with pytest.raises(WheelError):
+    with pytest.raises(LockError):
         update(folder, [], UV, uv.run)
     assert "--index=http://127.0.0.1:9/" in uv.command
 

@@ -6,10 +6,10 @@ import pytest
 from tools.debian.modules.rules_python.wheels import repository
 from tools.debian.modules.rules_python.wheels.error import WheelError
 from tools.debian.modules.rules_python.wheels.index import Wanted
-from tools.debian.modules.rules_python.wheels.lock import Pin
 from tools.debian.modules.rules_python.wheels.store import Store
 from tools.debian.modules.rules_python.wheels.target import Target
 from tools.debian.tests.rules_python import wheel
+from tools.locks.wheels import Pin
 
 X86 = Target.of("linux_x86_64", "3.13")
 

@@ -10,6 +10,8 @@ from tools.debian.modules.rules_python.wheels import lock, repository, store
 from tools.debian.modules.rules_python.wheels.error import WheelError
 from tools.debian.modules.rules_python.wheels.store import Store
 from tools.debian.modules.rules_python.wheels.target import Target
+from tools.locks import wheels
+from tools.locks.error import LockError
 
 
 def main(arguments: list[str]) -> int:
@@ -35,14 +37,14 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(_listing(options)))
         else:
             _fetch(options)
-    except (WheelError, OSError) as error:
+    except (WheelError, LockError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
 def _listing(options: argparse.Namespace) -> dict[str, dict[str, object]]:
-    pins = lock.read(options.lock, options.shown)
+    pins = wheels.read(options.lock, options.shown)
     targets = [Target.of(platform, options.python) for platform in options.platforms]
     return {
         target.platform: {
@@ -54,7 +56,7 @@ def _listing(options: argparse.Namespace) -> dict[str, dict[str, object]]:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    pin = lock.Pin(
+    pin = wheels.Pin(
         name=options.name,
         version=options.version,
         extras=tuple(options.extra),

@@ -9,7 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from tools.debian.modules.rules_python.wheels.error import WheelError
-from tools.debian.modules.rules_python.wheels.lock import label_name
+from tools.locks.wheels import label_name
 
 # Each package needed, with the extras of it that are needed.
 Needs = dict[str, frozenset[str]]

@@ -20,6 +20,14 @@ _PROGRAM = [
         "store.py",
         "target.py",
     ]
+] + [
+    # The adapter lies in the repository that it serves, and shares the reader of the lock with
+    # the program that writes it.
+    Label("@@//tools/locks:" + name)
+    for name in [
+        "error.py",
+        "wheels.py",
+    ]
 ]
 
 # A slow line may take its time over a large wheel.

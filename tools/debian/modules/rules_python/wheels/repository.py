@@ -6,10 +6,10 @@ from pathlib import Path
 from tools.debian.modules.rules_python.wheels import archive, metadata
 from tools.debian.modules.rules_python.wheels.error import WheelError
 from tools.debian.modules.rules_python.wheels.index import Wanted
-from tools.debian.modules.rules_python.wheels.lock import Pin
 from tools.debian.modules.rules_python.wheels.metadata import Metadata, Needs
 from tools.debian.modules.rules_python.wheels.store import Store
 from tools.debian.modules.rules_python.wheels.target import Target
+from tools.locks.wheels import Pin
 
 
 def make(pin: Pin, target: Target, hub: str, store: Store, folder: Path) -> None:

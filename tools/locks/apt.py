@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 
-from tools.debian.builder.error import BuilderError
+from tools.locks.error import LockError
 
 # Settings that say how to reach a mirror; the rest of the person's apt configuration (hooks,
 # pinning, recommends) must not change what a root is made of.
@@ -28,12 +28,12 @@ def _output(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     except FileNotFoundError:
-        raise BuilderError(
+        raise LockError(
             f"{command[0]} is missing: without BAZEL_REAL, tools/bazel needs Debian or a "
             "derivative. Elsewhere install Bazelisk and run `bazel` in this folder."
         ) from None
     except subprocess.CalledProcessError as error:
-        raise BuilderError(f"{' '.join(command)} failed:\n{error.stderr.strip()}") from None
+        raise LockError(f"{' '.join(command)} failed:\n{error.stderr.strip()}") from None
     return done.stdout
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.debian.builder import apt
-from tools.debian.builder.error import BuilderError
+from tools.locks import apt
+from tools.locks.error import LockError
 
 LISTING = """\
 'http://mirror/debian/dists/bookworm/InRelease' mirror_debian_dists_bookworm_InRelease 0
@@ -44,7 +44,7 @@ def test_a_machine_without_apt_is_told_what_else_to_do(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("DEBIAN_MIRRORS", raising=False)
 
-    with pytest.raises(BuilderError, match=r"apt-get is missing.*Bazelisk"):
+    with pytest.raises(LockError, match=r"apt-get is missing.*Bazelisk"):
         apt.mirrors()
 
 
