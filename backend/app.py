@@ -1,104 +1,144 @@
+"""The application: every component is made here, and given what it uses."""
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from datetime import timedelta
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.websockets import WebSocket
 
-from backend import __version__
-from backend.service import Service
+from backend.identity import IDENTITY
+from backend.schema import MIGRATIONS
 from backend.settings import Settings
-from backend.todos import routes as api
-from serving.web import operations, problems
-from serving.web.gate import Gate
+from backend.suggestions.client import AiClient
+from backend.suggestions.errors import AiFailure
+from backend.suggestions.problems import PROBLEMS as AI_PROBLEMS
+from backend.suggestions.routes import suggestion_routes
+from backend.todos.events import LOG, message
+from backend.todos.problems import PROBLEMS as TODO_PROBLEMS
+from backend.todos.routes import todo_routes
+from backend.todos.store import KEYS
+from serving.data.check import DatabaseCheck
+from serving.data.database import Database
+from serving.data.housekeeping import Housekeeping
+from serving.data.metrics import DatabaseMetrics
+from serving.data.migrate import MigrationAtStart
+from serving.data.problems import PROBLEMS as DATABASE_PROBLEMS
+from serving.feed.follower import Feed
+from serving.feed.metrics import FeedMetrics
+from serving.feed.sockets import Sockets
+from serving.upstream.metrics import UpstreamMetrics
+from serving.watch.health import Health
+from serving.web.application import Application
+from serving.web.operations import operations_routes
 
 DESCRIPTION = """\
 Todos with optimistic concurrency, idempotent creation, a change feed and suggestions by an AI
 service. Errors are problem documents (RFC 9457). Times are RFC 3339 in UTC. The change feed is a
 WebSocket at `/ws/todos`; see docs/websocket.md.
 """
+SUBPROTOCOL = "todo.v1"
 
 
-class TodoApp(FastAPI):
-    """FastAPI, with the gate around everything else it has."""
+class TodoApplication(Application):
+    """The application, and those of its components that tests look at.
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """The gate, then what FastAPI would have."""
-        return Gate(super().build_middleware_stack(), self.state.service)
+    Attributes:
+        database: the pool of the requests.
+        ai: the client of the AI service.
+        feed: the change feed.
+        health: what answers the probes.
+        housekeeping: what removes old rows.
+    """
 
-    def openapi(self) -> dict[str, Any]:
-        """The document, with the problem schema that the routes refer to."""
-        if self.openapi_schema is None:
-            document = super().openapi()
-            schemas = document["components"]["schemas"]
-            schemas["ProblemDetails"] = problems.ProblemDetails.model_json_schema(
-                ref_template="#/components/schemas/{model}"
-            )
-            # FastAPI's own 422 body, which no route answers with.
-            for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
-        assert self.openapi_schema is not None  # noqa: S101
-        return self.openapi_schema
+    database: Database
+    ai: AiClient
+    feed: Feed
+    health: Health
+    housekeeping: Housekeeping
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> TodoApplication:
     """Make the ASGI application; nothing is connected before its lifespan starts."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.start()
+        if settings.auto_migrate:
+            await migration.start()
+        ai.start()
+        housekeeping.start()
         yield
-        await service.stop()
+        await migration.stop()
+        await housekeeping.stop()
+        await feed.stop()
+        await ai.stop()
+        await database.close()
+        await side.close()
 
-    app = TodoApp(
-        title="Todo",
-        version=__version__,
+    app = TodoApplication(
+        IDENTITY,
+        web=settings,
+        watch=settings,
         description=DESCRIPTION,
         lifespan=lifespan,
-        openapi_url="/openapi.json" if settings.docs_enabled else None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        separate_input_output_schemas=False,
-        # Metrics and logs are our own; looking for OpenTelemetry on each request is not free.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        example="no todo has the id 0199f0c6-0000-7000-8000-000000000000",
     )
-    service = app.state.service = Service(settings)
-    routers = (api.router, api.ai_router, operations.router)
-    problems.install(app, [route for one in routers for route in one.routes])
-    for router in routers:
-        app.include_router(router)
-    if settings.docs_enabled:
-        from serving.web import docs  # noqa: PLC0415
+    pool_metrics = DatabaseMetrics(app.registry)
+    feed_metrics = FeedMetrics(app.registry)
+    ai_metrics = UpstreamMetrics(app.registry, prefix="ai", title=AiFailure.title)
+    database = Database(settings, name=IDENTITY.name, on_wait=pool_metrics.waited)
+    # For probes and the feed, which must work while the pool is in full use.
+    side = Database(settings, name=IDENTITY.name, pool_size=2)
+    ai = AiClient(settings, ai_metrics)
+    migration = MigrationAtStart(side, MIGRATIONS)
+    housekeeping = _housekeeping(side, settings)
+    health = Health(
+        app.lifecycle, required=[DatabaseCheck(side, MIGRATIONS)], observed=[ai.watched]
+    )
+    feed = Feed(LOG, message=message, database=side, settings=settings, metrics=feed_metrics)
+    sockets = Sockets(
+        feed,
+        subprotocol=SUBPROTOCOL,
+        settings=settings,
+        keys=app.keys,
+        origins=app.origins,
+        lifecycle=app.lifecycle,
+        metrics=feed_metrics,
+        problems=app.problems,
+    )
+    app.long_lived.append(sockets)
 
-        app.include_router(docs.router)
-    if settings.cors_origins:
-        _allow_origins(app, settings)
+    def observe() -> None:
+        pool_metrics.observe(database.pool)
+        ai.observe()
+
+    app.add_routes(
+        [
+            todo_routes(database, feed, app.api_key),
+            suggestion_routes(database, ai, app.api_key),
+            operations_routes(health, app.registry, app.api_key, observe),
+        ],
+        {**DATABASE_PROBLEMS, **TODO_PROBLEMS, **AI_PROBLEMS},
+    )
 
     @app.websocket("/ws/todos")
     async def follow(websocket: WebSocket) -> None:
-        await service.sockets.serve(websocket)
+        await sockets.serve(websocket)
 
+    app.database, app.ai, app.feed = database, ai, feed
+    app.health, app.housekeeping = health, housekeeping
     return app
 
 
-def _allow_origins(app: FastAPI, settings: Settings) -> None:
-    from starlette.middleware.cors import CORSMiddleware  # noqa: PLC0415
+def _housekeeping(database: Database, settings: Settings) -> Housekeeping:
+    keys = timedelta(hours=settings.idempotency_hours)
+    events = timedelta(hours=settings.event_retention_hours)
 
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=settings.cors_origins,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=[
-            "Authorization",
-            "Content-Type",
-            "Idempotency-Key",
-            "If-Match",
-            "If-None-Match",
-            "Traceparent",
-            "X-Request-ID",
-        ],
-        expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],
-        max_age=600,
-    )
+    async def forget_keys(connection: AsyncConnection) -> None:
+        await KEYS.forget(connection, keys)
+
+    async def forget_events(connection: AsyncConnection) -> None:
+        await LOG.forget(connection, events)
+
+    return Housekeeping(database, [forget_keys, forget_events])

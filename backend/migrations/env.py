@@ -1,4 +1,4 @@
-"""Alembic's entry point: runs the migrations on the connection of `backend.migrate`."""
+"""Alembic's entry point: runs the migrations on the connection of `serving.data.migrate`."""
 
 from alembic import context
 

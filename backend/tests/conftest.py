@@ -10,9 +10,9 @@ import asyncpg
 import httpx
 import hypothesis
 import pytest
-from fastapi import FastAPI
 
-from backend.app import create_app
+from backend.app import TodoApplication, create_app
+from backend.schema import MIGRATIONS
 from backend.settings import Settings
 from serving.data.database import Database
 from serving.data.migrate import migrate
@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("repository")
 
 BASE_URL = "http://test"
 
-type OpenApp = Callable[..., AbstractAsyncContextManager[tuple[FastAPI, httpx.AsyncClient]]]
+type OpenApp = Callable[..., AbstractAsyncContextManager[tuple[TodoApplication, httpx.AsyncClient]]]
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +60,8 @@ def postgres_server() -> Iterator[postgres.Postgres]:
 
 async def _make_template(server: postgres.Postgres) -> None:
     await _execute(server, "CREATE DATABASE migrated")
-    database = Database(settings_for(f"{server.url.removesuffix('postgres')}migrated"))
-    await migrate(database)
+    database = Database(settings_for(f"{server.url.removesuffix('postgres')}migrated"), name="test")
+    await migrate(database, MIGRATIONS)
     await database.close()
 
 
@@ -126,7 +126,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @asynccontextmanager
 async def open_app(
     database_url: str, **options: Any
-) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
+) -> AsyncIterator[tuple[TodoApplication, httpx.AsyncClient]]:
     """The application in this process, and a client that calls it directly."""
     app = create_app(settings_for(database_url, **options))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -242,7 +242,7 @@ async def test_a_client_that_leaves_during_the_trial_does_not_close_the_breaker(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await suggest(client)
-        assert app.state.service.ai.breaker_state == "half_open"
+        assert app.ai.breaker_state == "half_open"
 
 
 async def test_a_model_that_answers_nonsense_does_not_open_the_breaker(
@@ -276,7 +276,7 @@ async def test_todos_work_and_no_connection_is_held_while_the_ai_service_hangs(
         hanging = [asyncio.create_task(suggest(client)) for _ in range(5)]
         while stub.running < 5:
             await asyncio.sleep(0.01)
-        assert app.state.service.database.pool.checkedout() == 0
+        assert app.database.pool.checkedout() == 0
         assert (await client.post(PATH, json={"title": "x"})).status_code == 201
         assert {one.status_code for one in await asyncio.gather(*hanging)} == {504}
 
@@ -288,7 +288,7 @@ async def test_reachability_is_watched_and_shown_but_never_unready(
     url = "http://127.0.0.1:9/v1"
     async with open_app(sqlite_url, ai_base_url=url, ai_probe_interval=0.1) as (app, client):
         async with asyncio.timeout(5):
-            while app.state.service.ai.watched.status == "unknown":
+            while app.ai.watched.status == "unknown":
                 await asyncio.sleep(0.02)
         report = await client.get("/health/ready")
         found = samples((await client.get("/metrics")).text)
@@ -302,8 +302,8 @@ async def test_an_ai_service_that_comes_back_is_noticed(
 ) -> None:
     monkeypatch.setattr("serving.upstream.client.PROBE_DELAY_SECONDS", 0.0)
     async with open_app(sqlite_url, **options(stub, ai_probe_interval=0.1)) as (app, client):
-        app.state.service.ai.watched.set("unavailable")
+        app.ai.watched.set("unavailable")
         async with asyncio.timeout(5):
-            while app.state.service.ai.watched.status != "ok":
+            while app.ai.watched.status != "ok":
                 await asyncio.sleep(0.02)
         assert (await client.get("/health/ready")).json()["status"] == "ok"

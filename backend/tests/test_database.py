@@ -68,7 +68,7 @@ async def test_a_read_whose_connection_breaks_meanwhile_is_asked_again(
 
     async with open_app(postgres_url) as (app, _):
         query = asyncio.create_task(
-            app.state.service.database.rows(Query(select(literal_column("pg_sleep(1)"))), {})
+            app.database.rows(Query(select(literal_column("pg_sleep(1)"))), {})
         )
         async with asyncio.timeout(10):
             while not await admin.fetchval(KILL + " AND query LIKE 'SELECT pg_sleep%'"):
@@ -82,7 +82,7 @@ async def test_a_connection_that_fell_silent_is_noticed_before_a_request_gets_it
     monkeypatch.setattr("serving.data.database.PING_SECONDS", 0.2)
     async with open_app(postgres_url, database_pre_ping_idle=0.0) as (app, client):
         await client.get(PATH)
-        async with app.state.service.database.read() as connection:
+        async with app.database.read() as connection:
             raw = await connection.get_raw_connection()
             first = raw.driver_connection
         execute = asyncpg.Connection.execute
@@ -95,7 +95,7 @@ async def test_a_connection_that_fell_silent_is_noticed_before_a_request_gets_it
 
         monkeypatch.setattr(asyncpg.Connection, "execute", silent)
         assert (await client.get(PATH)).status_code == 200
-        async with app.state.service.database.read() as connection:
+        async with app.database.read() as connection:
             raw = await connection.get_raw_connection()
             assert raw.driver_connection is not first
 
@@ -127,7 +127,7 @@ async def test_more_requests_than_connections_wait_and_then_get_503(
             await admin.execute("LOCK TABLE todos IN ACCESS EXCLUSIVE MODE")
             waiting = [asyncio.create_task(client.get(PATH)) for _ in range(3)]
             async with asyncio.timeout(5):
-                while app.state.service.database.pool.checkedout() < 3:
+                while app.database.pool.checkedout() < 3:
                     await asyncio.sleep(0.01)
             began = time.monotonic()
             refused = await asyncio.gather(*(client.get(PATH) for _ in range(20)))
@@ -136,7 +136,7 @@ async def test_more_requests_than_connections_wait_and_then_get_503(
         assert {one.status_code for one in refused} == {503}
         assert {one.json()["type"].split(":")[-1] for one in refused} == {"database-busy"}
         assert {one.status_code for one in await asyncio.gather(*waiting)} == {200}
-        assert app.state.service.database.pool.checkedout() == 0
+        assert app.database.pool.checkedout() == 0
 
 
 async def test_a_client_that_goes_away_gives_its_connection_back(
@@ -153,7 +153,7 @@ async def test_a_client_that_goes_away_gives_its_connection_back(
             request.cancel()
             await asyncio.gather(request, return_exceptions=True)
         assert (await client.get(PATH)).status_code == 200
-        assert app.state.service.database.pool.checkedout() == 0
+        assert app.database.pool.checkedout() == 0
 
 
 # asyncpg leaves the socket of a refused connection attempt to the garbage collector.
@@ -225,7 +225,7 @@ async def all_items(client: httpx.AsyncClient) -> list[dict[str, str]]:
 async def test_a_service_that_starts_before_its_database_comes_up_with_it(
     own_server: postgres.Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.service.MIGRATE_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr("serving.data.migrate.RETRY_SECONDS", 0.2)
     own_server.stop()
     async with open_app(own_server.url) as (_, client):
         assert (await client.get("/health/startup")).status_code == 503
@@ -241,8 +241,9 @@ async def test_a_list_is_one_query(postgres_url: str) -> None:
         for _ in range(5):
             await client.post(PATH, json={"title": "x", "tags": ["a", "b"]})
         statements: list[str] = []
-        async with app.state.service.database.read() as connection:
+        async with app.database.read() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
             driver.add_query_logger(lambda record: statements.append(record.query))
         query = {"q": "x", "state": "open", "sort": "due"}
         response = await client.get(PATH, params=query)
@@ -255,16 +256,18 @@ async def test_old_keys_and_events_are_forgotten_but_the_newest_event_stays(
 ) -> None:
     from datetime import timedelta
 
-    from backend.todos import store as todos
+    from backend.todos.events import LOG
+    from backend.todos.store import KEYS
 
     async with open_app(database_url) as (app, client):
         for number in range(3):
             headers = {"Idempotency-Key": str(number)}
             await client.post(PATH, json={"title": "x"}, headers=headers)
-        database = app.state.service.database
+        database = app.database
         async with database.write() as connection:
-            await todos.purge(connection, keys=timedelta(0), feed=timedelta(0))
+            await KEYS.forget(connection, timedelta(0))
+            await LOG.forget(connection, timedelta(0))
         async with database.read() as connection:
             keys = await connection.scalar(text("SELECT count(*) FROM idempotency_keys"))
             assert keys == 0
-            assert await todos.event_range(connection) == (3, 3)
+            assert await LOG.range(connection) == (3, 3)

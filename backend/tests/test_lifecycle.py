@@ -154,9 +154,29 @@ def test_the_server_imports_nothing_that_no_request_needs() -> None:
     from tools.dev.process import environment, python_command
 
     script = (
-        "import sys, serving.process.server; "
+        "import sys, backend.app, serving.process.server; "
         "print(*sorted(m for m in sys.modules if m.split('.')[0] in "
         "{'httpx', 'alembic', 'mako', 'websockets', 'asyncpg', 'aiosqlite', 'fastapi_swagger'}))"
+    )
+    done = subprocess.run(
+        [*python_command(), "-c", script],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
+
+
+def test_the_process_that_supervises_imports_neither_the_application_nor_the_metrics() -> None:
+    import subprocess
+
+    from backend.tests.process import environment, python_command
+
+    script = (
+        "import sys, backend.__main__, serving.process.supervisor; "
+        "print(*sorted(m for m in sys.modules if m.split('.')[0] in "
+        "{'fastapi', 'prometheus_client', 'sqlalchemy', 'starlette', 'uvicorn'}))"
     )
     done = subprocess.run(
         [*python_command(), "-c", script],

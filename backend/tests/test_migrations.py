@@ -11,18 +11,19 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from backend.schema import MIGRATIONS
 from backend.tests import process
 from backend.tests.conftest import open_app, settings_for
 from backend.todos import tables
 from serving.data import migrate
 from serving.data.database import Database
-from serving.web.problems import DatabaseDown
+from serving.data.errors import DatabaseDown
 
 
 def test_the_newest_migration_is_the_one_the_server_expects() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(process.__file__).parents[1] / "migrations"))
-    assert ScriptDirectory.from_config(config).get_heads() == [tables.SCHEMA_REVISION]
+    assert ScriptDirectory.from_config(config).get_heads() == [MIGRATIONS.newest]
 
 
 def test_revisions_are_numbers_of_one_width() -> None:
@@ -33,8 +34,8 @@ def test_revisions_are_numbers_of_one_width() -> None:
 
 
 async def test_the_migrated_schema_is_the_one_in_the_code(database_url: str) -> None:
-    database = Database(settings_for(database_url))
-    await migrate.migrate(database)
+    database = Database(settings_for(database_url), name="test")
+    await migrate.migrate(database, MIGRATIONS)
 
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -61,17 +62,17 @@ async def test_the_migrated_schema_is_the_one_in_the_code(database_url: str) -> 
 
 
 async def test_migrating_twice_changes_nothing(database_url: str) -> None:
-    database = Database(settings_for(database_url))
-    await migrate.migrate(database)
-    assert await migrate.migrate(database) == (tables.SCHEMA_REVISION, tables.SCHEMA_REVISION)
+    database = Database(settings_for(database_url), name="test")
+    await migrate.migrate(database, MIGRATIONS)
+    assert await migrate.migrate(database, MIGRATIONS) == (MIGRATIONS.newest, MIGRATIONS.newest)
     await database.close()
 
 
 @pytest.mark.postgresql
 async def test_a_migrated_connection_keeps_no_settings(empty_postgres_url: str) -> None:
     async with open_app(empty_postgres_url, auto_migrate=False) as (app, _):
-        database = app.state.service.database
-        await migrate.migrate(database)
+        database = app.database
+        await migrate.migrate(database, MIGRATIONS)
         from sqlalchemy import text
 
         async with database.read() as connection:
@@ -105,14 +106,14 @@ async def test_a_failed_migration_leaves_nothing_behind(
 ) -> None:
     upgrade = migrate._upgrade
 
-    def fail(connection: Connection) -> None:
-        upgrade(connection)
+    def fail(connection: Connection, folder: Path) -> None:
+        upgrade(connection, folder)
         raise RuntimeError("power cut")
 
     monkeypatch.setattr(migrate, "_upgrade", fail)
-    database = Database(settings_for(empty_postgres_url))
+    database = Database(settings_for(empty_postgres_url), name="test")
     with pytest.raises(RuntimeError):
-        await migrate.migrate(database)
+        await migrate.migrate(database, MIGRATIONS)
     await database.close()
     connection = await asyncpg.connect(empty_postgres_url)
     count = await connection.fetchval(
@@ -140,6 +141,6 @@ def test_migrating_a_database_that_is_away_says_so() -> None:
 
 
 async def test_a_database_that_is_away_is_named_as_such() -> None:
-    database = Database(settings_for("postgresql://todo@127.0.0.1:9/x"))
+    database = Database(settings_for("postgresql://todo@127.0.0.1:9/x"), name="test")
     with pytest.raises(DatabaseDown):
-        await migrate.migrate(database)
+        await migrate.migrate(database, MIGRATIONS)

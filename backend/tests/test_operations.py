@@ -62,22 +62,24 @@ async def test_readiness_fails_until_the_schema_is_current(sqlite_url: str) -> N
 
 async def test_a_newer_schema_does_not_take_old_replicas_out(client: httpx.AsyncClient) -> None:
     app: Any = client._transport.app  # type: ignore[attr-defined]
-    async with app.state.service.database.write() as connection:
+    async with app.database.write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '0099'"))
     assert (await client.get("/health/ready")).status_code == 200
 
 
-async def test_many_probes_make_one_look_at_the_database(sqlite_url: str) -> None:
+async def test_many_probes_make_one_look_at_the_database(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with open_app(sqlite_url) as (app, client):
         looks = 0
-        look = app.state.service.health._look
+        look = app.health._look
 
         async def counted() -> None:
             nonlocal looks
             looks += 1
             await look()
 
-        app.state.service.health._look = counted
+        monkeypatch.setattr(app.health, "_look", counted)
         await asyncio.gather(*(client.get("/health/ready") for _ in range(50)))
         await client.get("/health/ready")
     assert looks == 1
@@ -89,7 +91,7 @@ async def test_a_slow_database_fails_readiness_within_the_budget(
     async def never(_: object) -> None:
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(health, "current_revision", never)
+    monkeypatch.setattr("serving.data.check.current_revision", never)
     monkeypatch.setattr(health, "BUDGET_SECONDS", 0.2)
     async with open_app(sqlite_url) as (_, client), asyncio.timeout(2):
         assert (await client.get("/health/ready")).status_code == 503
@@ -97,7 +99,7 @@ async def test_a_slow_database_fails_readiness_within_the_budget(
 
 async def test_readiness_ends_with_the_drain_and_liveness_does_not(sqlite_url: str) -> None:
     async with open_app(sqlite_url) as (app, client):
-        app.state.service.draining = True
+        app.lifecycle.draining = True
         ready = await client.get("/health/ready")
         live = await client.get("/health/live")
         todos = await client.get(PATH)
@@ -111,7 +113,7 @@ async def test_readiness_is_true_while_the_whole_pool_is_in_use(database_url: st
         app,
         client,
     ):
-        async with app.state.service.database.read():
+        async with app.database.read():
             ready = await client.get("/health/ready")
             todos = await client.get(PATH)
         assert ready.status_code == 200
@@ -139,7 +141,7 @@ async def test_metrics_count_requests_by_route_template(client: httpx.AsyncClien
 async def test_metrics_show_the_pool(client: httpx.AsyncClient) -> None:
     await client.get(PATH)
     app: Any = client._transport.app  # type: ignore[attr-defined]
-    async with app.state.service.database.read():
+    async with app.database.read():
         found = samples((await client.get("/metrics")).text)
     assert found['database_pool_connections{state="in_use"}'] == 1
     assert found['database_pool_connections{state="idle"}'] == 0
@@ -225,7 +227,7 @@ async def test_an_unexpected_error_is_a_500_problem_without_its_message(
         async def fail(*_: object) -> None:
             raise RuntimeError("hunter2")
 
-        monkeypatch.setattr(app.state.service.database, "rows", fail)
+        monkeypatch.setattr(app.database, "rows", fail)
         response = await client.get(PATH)
     assert response.status_code == 500
     assert response.json()["type"] == "urn:todo-backend:problem:internal"

@@ -2,8 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from backend.settings import Settings, SettingsError, load_settings
+from backend.identity import IDENTITY
+from backend.settings import Settings
 from backend.tests import process
+from serving.settings.errors import SettingsError
+from serving.settings.load import load
 from serving.settings.reference import reference
 from serving.web.security import new_key
 
@@ -12,12 +15,12 @@ def problems(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as caught:
-        load_settings()
+        load(Settings)
     return caught.value.problems
 
 
 def test_a_bare_environment_is_enough_for_development() -> None:
-    settings = load_settings()
+    settings = load(Settings)
     assert (settings.environment, settings.port, settings.auth_required) == ("dev", 8000, False)
     assert settings.is_sqlite
 
@@ -25,7 +28,7 @@ def test_a_bare_environment_is_enough_for_development() -> None:
 def test_production_has_its_own_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "prod")
     monkeypatch.setenv("API_KEYS", new_key("web")[1])
-    settings = load_settings()
+    settings = load(Settings)
     assert settings.auth_required
     assert not settings.docs_enabled
     assert not settings.auto_migrate
@@ -36,7 +39,7 @@ def test_a_production_default_can_be_overridden(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ENVIRONMENT", "prod")
     monkeypatch.setenv("AUTH_REQUIRED", "false")
     monkeypatch.setenv("DOCS_ENABLED", "true")
-    assert load_settings().docs_enabled
+    assert load(Settings).docs_enabled
 
 
 def test_every_problem_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,14 +73,14 @@ def test_more_workers_than_one_need_postgresql(monkeypatch: pytest.MonkeyPatch) 
         "WORKERS: got 2; expected 1 with SQLite, or a PostgreSQL DATABASE_URL"
     ]
     monkeypatch.setenv("DATABASE_URL", "postgresql://db/x")
-    assert load_settings().workers == 2
+    assert load(Settings).workers == 2
 
 
 def test_a_secret_can_be_a_mounted_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("hunter2\n")
     monkeypatch.setenv("DATABASE_PASSWORD_FILE", str(path))
-    password = load_settings().database_password
+    password = load(Settings).database_password
     assert password is not None
     assert password.get_secret_value() == "hunter2"
 
@@ -88,7 +91,7 @@ def test_several_keys_can_be_one_mounted_file(
     path = tmp_path / "keys"
     path.write_text(f"{new_key('a')[1]},\n{new_key('b')[1]}\n")
     monkeypatch.setenv("API_KEYS_FILE", str(path))
-    assert set(load_settings().key_digests()) == {"a", "b"}
+    assert set(load(Settings).key_digests()) == {"a", "b"}
 
 
 def test_missing_files_and_doubled_secrets_are_all_reported(
@@ -104,7 +107,7 @@ def test_missing_files_and_doubled_secrets_are_all_reported(
 
 def test_what_is_not_a_secret_cannot_be_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT_FILE", "/nonexistent")
-    assert load_settings().port == 8000
+    assert load(Settings).port == 8000
 
 
 def test_the_same_key_name_may_come_twice_for_rotation() -> None:
@@ -142,4 +145,4 @@ def test_new_key_prints_a_key_that_its_entry_admits() -> None:
 
 def test_the_documented_settings_are_the_real_ones() -> None:
     page = Path(__file__).parents[2] / "docs/configuration.md"
-    assert page.read_text() == reference(), "run: python -m backend configuration"
+    assert page.read_text() == reference(IDENTITY, Settings), "run: python -m backend configuration"

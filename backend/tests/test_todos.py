@@ -8,8 +8,7 @@ import httpx
 import pytest
 
 from backend.tests.conftest import open_app
-from backend.todos import store as todos
-from backend.todos.store import new_id
+from serving.data.ids import new_id
 
 PATH = "/api/v1/todos"
 
@@ -226,7 +225,7 @@ async def test_twenty_racing_creates_with_one_key_create_one_todo(
 async def test_a_repetition_waits_for_the_first_request_only_so_long(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(todos, "KEY_WAIT", timedelta(milliseconds=200))
+    monkeypatch.setattr("serving.data.idempotency.KEY_WAIT", timedelta(milliseconds=200))
     headers = {"Idempotency-Key": "k"}
     async with open_app(postgres_url) as (_, client):
         first = await asyncpg.connect(postgres_url)
@@ -320,9 +319,9 @@ async def test_the_database_refuses_what_the_model_refuses(database_url: str) ->
     async with open_app(database_url) as (app, _):
         for change in bad:
             with pytest.raises(DBAPIError):
-                async with app.state.service.database.write() as connection:
+                async with app.database.write() as connection:
                     await connection.execute(insert(todos).values({**good, **change}))
-        async with app.state.service.database.write() as connection:
+        async with app.database.write() as connection:
             await connection.execute(insert(todos).values(good))
 
 

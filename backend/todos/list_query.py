@@ -1,3 +1,5 @@
+"""The query of a list: filters, order and page, read out of the query string."""
+
 import functools
 from typing import Annotated, Any
 from urllib.parse import parse_qs

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, tuple_
 
-from backend.todos.tables import PRIORITIES, Moment, todos
-from serving.web.problems import Problem
+from backend.todos.errors import BadCursor
+from backend.todos.tables import PRIORITIES, todos
+from serving.data.types import Moment
 
 # Todos without a due date come last in either direction.
 NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -81,7 +82,7 @@ def decode(sort: Sort, cursor: str) -> tuple[Any, UUID]:
     """The position that a cursor names.
 
     Raises:
-        Problem: 422, the cursor is not ours or belongs to another order.
+        BadCursor: it is not ours or belongs to another order.
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
@@ -95,11 +96,9 @@ def decode(sort: Sort, cursor: str) -> tuple[Any, UUID]:
         RecursionError,
         OverflowError,
     ) as error:
-        raise Problem(422, "invalid-cursor", "cursor: expected one from next_cursor") from error
+        raise BadCursor("expected one from next_cursor") from error
     if name != sort.name:
-        raise Problem(
-            422, "invalid-cursor", f"cursor: belongs to sort={name}, but sort={sort.name} was asked"
-        )
+        raise BadCursor(f"belongs to sort={name}, but sort={sort.name} was asked")
     return position
 
 

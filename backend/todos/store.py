@@ -6,49 +6,30 @@ tells of nothing that was rolled back.
 
 import functools
 import hashlib
-import os
 import re
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import Integer, Text, bindparam, delete, func, insert, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Integer, Text, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from backend.todos.errors import StaleVersion, TodoMissing
+from backend.todos.events import record
 from backend.todos.models import PRIORITY_RANKS, Priority, State, TodoDraft, document
 from backend.todos.pagination import Sort
-from backend.todos.tables import events, idempotency_keys, todos
+from backend.todos.tables import idempotency_keys, todos
 from serving.data.database import Query
-from serving.web.problems import Problem
+from serving.data.idempotency import IdempotencyKeys, KeyedRequest
+from serving.data.ids import new_id
 
-CHANNEL = "todo_events"
-# "feed" in ASCII; see `record`.
-FEED_LOCK = 0x66656564
-
-# How long a creation waits for another one that came with the same Idempotency-Key.
-KEY_WAIT = timedelta(seconds=2)
-LOCK_NOT_AVAILABLE = "55P03"
+KEYS = IdempotencyKeys(idempotency_keys)
 
 _COLUMNS = list(todos.c)
 ONE = Query(select(*_COLUMNS).where(todos.c.id == bindparam("todo_id")))
-_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :value, true)")
-_NOTIFY = text(f"SELECT pg_advisory_xact_lock({FEED_LOCK}), pg_notify('{CHANNEL}', '')")
-
-
-def new_id() -> UUID:
-    """A UUID of version 7 (RFC 9562 section 5.7): time-ordered, so that indexes grow at one end."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10))
-    high = (milliseconds << 16) | 0x7000 | (random >> 68)
-    low = (random & ((1 << 62) - 1)) | (1 << 63)
-    return UUID(int=(high << 64) | low)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,31 +106,19 @@ async def create(
 ) -> dict[str, Any] | Replay:
     """Insert a todo, once per principal and Idempotency-Key.
 
-    Two requests with one key that arrive at the same time meet at the key's unique index: the
-    second waits until the first has committed, and is then a replay.
-
     Raises:
-        Problem: 422, the key came before with another body; 409, the first request with it takes
-            longer than `KEY_WAIT` (as draft-ietf-httpapi-idempotency-key-header has it).
+        KeyReused: the key came before with another body.
+        KeyInUse: the first request with it takes too long.
     """
     now = datetime.now(UTC)
     row = {**_values(draft), "id": new_id(), "version": 1, "created_at": now, "updated_at": now}
     todo = document(row)
     if key is not None:
         fingerprint = hashlib.sha256(draft.model_dump_json().encode()).hexdigest()
-        is_first = await _remember(
-            connection,
-            {
-                "principal": principal,
-                "key": key,
-                "fingerprint": fingerprint,
-                "todo_id": row["id"],
-                "response": to_json(todo).decode(),
-                "created_at": now,
-            },
-        )
-        if not is_first:
-            return await _replay(connection, principal, key, fingerprint)
+        request = KeyedRequest(principal=principal, key=key, fingerprint=fingerprint)
+        first = await KEYS.remember(connection, request, to_json(todo).decode(), todo_id=row["id"])
+        if first is not None:
+            return Replay(first.todo_id, first.response.encode())
     await connection.execute(insert(todos).values(row))
     await record(connection, "created", todo)
     return todo
@@ -180,96 +149,31 @@ async def remove(connection: AsyncConnection, row: Any) -> None:
     await record(connection, "deleted", {"id": row.id, "version": row.version})
 
 
-async def locked(connection: AsyncConnection, todo_id: UUID, if_match: str | None) -> Any:
+async def locked(
+    connection: AsyncConnection, todo_id: UUID, accepts: Callable[[int], bool] | None
+) -> Any:
     """The row of a todo, kept from changing until the transaction ends.
 
+    Args:
+        connection: of a transaction.
+        todo_id: of the todo.
+        accepts: whether the caller accepts a version; `None` accepts any.
+
     Raises:
-        Problem: 404, there is none; 412, If-Match lacks its ETag (RFC 9110 section 13.1.1).
+        TodoMissing: there is none, and no version was asked for.
+        StaleVersion: its version is not accepted, or there is none.
     """
     query = ONE.select
     if connection.dialect.name != "sqlite":
         query = query.with_for_update()
     row = (await connection.execute(query, {"todo_id": todo_id})).first()
     if row is None:
-        if if_match is not None:
-            raise Problem(412, "version-mismatch", f"no todo has the id {todo_id}")
-        raise missing(todo_id)
-    if if_match is not None and not matches(if_match, row.version):
-        raise Problem(
-            412,
-            "version-mismatch",
-            f"If-Match: got {if_match}, but the todo's ETag is {etag(row.version)}; read it again",
-            headers={"ETag": etag(row.version)},
-        )
+        if accepts is not None:
+            raise StaleVersion(todo_id, None, accepts)
+        raise TodoMissing(todo_id)
+    if accepts is not None and not accepts(row.version):
+        raise StaleVersion(todo_id, row.version, accepts)
     return row
-
-
-def missing(todo_id: UUID) -> Problem:
-    """404 for a todo."""
-    return Problem(404, "not-found", f"no todo has the id {todo_id}")
-
-
-def etag(version: int) -> str:
-    """The strong entity tag of a version."""
-    return f'"{version}"'
-
-
-def matches(header: str, version: int) -> bool:
-    """Whether a list of entity tags names a version; weak ones never do (strong comparison)."""
-    tags = [tag.strip() for tag in header.split(",")]
-    return tags == ["*"] or etag(version) in tags
-
-
-async def record(connection: AsyncConnection, kind: str, todo: dict[str, Any]) -> None:
-    """Add an event to the change feed and, on PostgreSQL, wake the other replicas at commit.
-
-    The lock is held until the commit, so that ids become visible in the order in which they were
-    given out; a resuming reader could otherwise pass one by. NOTIFY itself takes such a lock at
-    commit, so the price is small.
-    """
-    if connection.dialect.name != "sqlite":
-        await connection.execute(_NOTIFY)
-    await connection.execute(
-        insert(events).values(
-            kind=kind,
-            todo_id=todo["id"],
-            payload=to_json(todo).decode(),
-            created_at=datetime.now(UTC),
-        )
-    )
-
-
-async def purge(connection: AsyncConnection, *, keys: timedelta, feed: timedelta) -> None:
-    """Forget Idempotency-Keys and events that are older than the given ages.
-
-    The newest event stays, so that a client which resumes can be told whether it missed any.
-    """
-    now = datetime.now(UTC)
-    await connection.execute(
-        delete(idempotency_keys).where(idempotency_keys.c.created_at < now - keys)
-    )
-    newest = select(func.max(events.c.id)).scalar_subquery()
-    await connection.execute(
-        delete(events).where(events.c.created_at < now - feed, events.c.id < newest)
-    )
-
-
-async def events_after(connection: AsyncConnection, event_id: int, limit: int) -> Sequence[Any]:
-    """Events with larger ids, oldest first."""
-    query = (
-        select(events.c.id, events.c.kind, events.c.payload)
-        .where(events.c.id > event_id)
-        .order_by(events.c.id)
-        .limit(limit)
-    )
-    return (await connection.execute(query)).all()
-
-
-async def event_range(connection: AsyncConnection) -> tuple[int, int]:
-    """The smallest and the largest id in the feed; (0, 0) when it is empty."""
-    query = select(func.min(events.c.id), func.max(events.c.id))
-    first, last = (await connection.execute(query)).one()
-    return first or 0, last or 0
 
 
 def draft_of(row: Any) -> TodoDraft:
@@ -293,41 +197,3 @@ def _values(draft: TodoDraft) -> dict[str, Any]:
         "due": draft.due,
         "tags": draft.tags,
     }
-
-
-async def _remember(connection: AsyncConnection, values: dict[str, Any]) -> bool:
-    """Store an Idempotency-Key; false when it came before."""
-    if connection.dialect.name == "sqlite":
-        # Its transactions that write come one after another: there is nobody to wait for here.
-        statement: Any = sqlite_insert(idempotency_keys).values(values)
-        return (await connection.execute(statement.on_conflict_do_nothing())).rowcount == 1
-    statement = postgresql_insert(idempotency_keys).values(values)
-    await connection.execute(_LOCK_TIMEOUT, {"value": f"{KEY_WAIT // timedelta(milliseconds=1)}"})
-    try:
-        added = await connection.execute(statement.on_conflict_do_nothing())
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
-            raise
-        raise Problem(
-            409,
-            "idempotency-key-in-use",
-            "Idempotency-Key: the first request with it is not answered yet; try again",
-            headers={"Retry-After": "1"},
-        ) from error
-    # Other locks of this transaction have the statement timeout only.
-    await connection.execute(_LOCK_TIMEOUT, {"value": "0"})
-    return added.rowcount == 1
-
-
-async def _replay(
-    connection: AsyncConnection, principal: str, key: str, fingerprint: str
-) -> Replay:
-    query = select(idempotency_keys).where(
-        idempotency_keys.c.principal == principal, idempotency_keys.c.key == key
-    )
-    first = (await connection.execute(query)).one()
-    if first.fingerprint != fingerprint:
-        raise Problem(
-            422, "idempotency-key-reused", "Idempotency-Key: it came before with another body"
-        )
-    return Replay(first.todo_id, first.response.encode())

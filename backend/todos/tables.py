@@ -1,12 +1,10 @@
-from datetime import UTC, datetime
+"""The tables of todos, of their change feed, and of remembered Idempotency-Keys."""
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
-    Dialect,
     Index,
     Integer,
     MetaData,
@@ -14,13 +12,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     Uuid,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-# The newest migration. The server compares it with the database's, without importing Alembic.
-SCHEMA_REVISION = "0001"
+from serving.data.types import Moment
 
 STATES = ("open", "in_progress", "done", "cancelled")
 PRIORITIES = ("low", "normal", "high", "urgent")
@@ -28,25 +24,6 @@ TITLE_MAX = 200
 DESCRIPTION_MAX = 10_000
 TAG_MAX = 50
 TAGS_MAX = 20
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware time in UTC. SQLite knows no time zones: there it is stored as naive UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Hand SQLite naive UTC; PostgreSQL takes aware times as they are."""
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Make SQLite's naive UTC aware again."""
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.replace(tzinfo=UTC)
 
 
 tag_list = ARRAY(String(TAG_MAX)).with_variant(JSON(), "sqlite")
@@ -95,7 +72,7 @@ todos = Table(
     Index("ix_todos_due", "due", "id"),
 )
 
-# An event's id is taken and committed under one lock (see todos.record), so ids become visible
+# An event's id is taken and committed under one lock (serving/feed/log.py), so ids become visible
 # in order and a reader that has seen id n has missed none below n.
 events = Table(
     "todo_events",

@@ -1,3 +1,5 @@
+"""The connection pool, and the ways to use it."""
+
 import functools
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -7,18 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from backend.settings import Settings
-from serving.web.problems import DatabaseDown, DatabaseSlow, is_outage_state
+from serving.data.errors import (
+    DatabaseBusy,
+    DatabaseDown,
+    DatabaseSlow,
+    is_outage_state,
+    translated,
+)
+from serving.data.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     import asyncpg
 
-APPLICATION_NAME = "todo-backend"
 PING_SECONDS = 2
 
 
@@ -44,25 +52,30 @@ class Query:
 
 
 class Database:
-    """The connection pool and the two ways to use it: `read` and `write`.
+    """The connection pool and the ways to use it: `read`, `write` and `rows`.
+
+    Whatever they meet that is not a defect of the statement is raised as a `DatabaseError`.
 
     Nothing is connected before the first use. Connections are taken for as long as a `read` or
     `write` block lasts, so a handler never holds one while it waits for something else.
 
     Args:
         settings: URL, pool and timeouts.
+        name: what the connections are called in PostgreSQL's views.
         on_wait: told how long each caller waited for a connection, in seconds.
         pool_size: instead of the settings' size, with no overflow.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        settings: DatabaseSettings,
         *,
+        name: str,
         on_wait: Callable[[float], None] | None = None,
         pool_size: int | None = None,
     ) -> None:
         self.settings = settings
+        self._name = name
         self.is_sqlite = settings.is_sqlite
         self._on_wait = on_wait
         self._broken = _signs_of_a_broken_connection(self.is_sqlite)
@@ -103,6 +116,7 @@ class Database:
         """All rows of a prepared query, asked once more where the first connection was broken.
 
         Raises:
+            DatabaseBusy: no connection came free in time.
             DatabaseDown: twice in a row.
             DatabaseSlow: the statement timeout passed.
         """
@@ -124,7 +138,10 @@ class Database:
         import asyncpg  # noqa: PLC0415
 
         began = time.perf_counter()
-        pooled = await self.engine.raw_connection()
+        try:
+            pooled = await self.engine.raw_connection()
+        except PoolTimeoutError as error:
+            raise DatabaseBusy("every database connection is in use") from error
         driver: asyncpg.Connection = pooled.driver_connection
         try:
             if self._on_wait is not None:
@@ -154,7 +171,7 @@ class Database:
         import asyncpg  # noqa: PLC0415  (SQLite does without it)
 
         try:
-            return await asyncpg.connect(**_driver_arguments(self.settings))
+            return await asyncpg.connect(**_driver_arguments(self.settings, self._name))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DatabaseDown(f"{type(error).__name__}: {error}") from error
 
@@ -165,14 +182,22 @@ class Database:
     @asynccontextmanager
     async def _timed(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         began = time.perf_counter()
-        async with engine.connect() as connection:
-            if self._on_wait is not None:
-                self._on_wait(time.perf_counter() - began)
-            try:
-                yield connection
-            except self._broken as error:
-                await connection.invalidate()
-                raise DatabaseDown(f"{type(error).__name__}: {error}") from error
+        try:
+            async with engine.connect() as connection:
+                if self._on_wait is not None:
+                    self._on_wait(time.perf_counter() - began)
+                try:
+                    yield connection
+                except self._broken as error:
+                    await connection.invalidate()
+                    raise DatabaseDown(f"{type(error).__name__}: {error}") from error
+        except PoolTimeoutError as error:
+            raise DatabaseBusy("every database connection is in use") from error
+        except DBAPIError as error:
+            known = translated(error)
+            if known is None:
+                raise
+            raise known from error
 
     def _make_engine(self, pool_size: int | None) -> AsyncEngine:
         settings = self.settings
@@ -214,7 +239,7 @@ def _signs_of_a_broken_connection(is_sqlite: bool) -> tuple[type[Exception], ...
     return (OSError, TimeoutError, asyncpg.InternalClientError)
 
 
-def _driver_arguments(settings: Settings) -> dict[str, Any]:
+def _driver_arguments(settings: DatabaseSettings, name: str) -> dict[str, Any]:
     milliseconds = str(round(settings.database_statement_timeout * 1000))
     arguments: dict[str, Any] = {
         "dsn": settings.database_url.get_secret_value(),
@@ -222,7 +247,7 @@ def _driver_arguments(settings: Settings) -> dict[str, Any]:
         # The server's own timeout comes first; this one is for a server that has fallen silent.
         "command_timeout": settings.database_statement_timeout + 1,
         "server_settings": {
-            "application_name": APPLICATION_NAME,
+            "application_name": name,
             "statement_timeout": milliseconds,
             "idle_in_transaction_session_timeout": milliseconds,
             "jit": "off",
@@ -233,7 +258,7 @@ def _driver_arguments(settings: Settings) -> dict[str, Any]:
     return arguments
 
 
-def _test_on_checkout(engine: AsyncEngine, settings: Settings) -> None:
+def _test_on_checkout(engine: AsyncEngine, settings: DatabaseSettings) -> None:
     """Replace broken connections before a request gets one.
 
     A connection that the server closed is known to be closed without asking. Only one that has

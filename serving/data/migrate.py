@@ -5,19 +5,43 @@ import fcntl
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from backend.todos.tables import SCHEMA_REVISION
 from serving.data.database import Database
 
-# Any constant serves, as long as nobody else in this database takes it: "todo" in ASCII.
-MIGRATION_LOCK = 0x746F646F
+RETRY_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migrations:
+    """A service's migrations.
+
+    Attributes:
+        folder: of Alembic's `env.py` and `versions`.
+        newest: the newest revision. It is written down so that the server can compare it with the
+            database's without importing Alembic.
+        lock: key of the advisory lock that only one process holds; any constant serves, as long as
+            nobody else in this database takes it.
+    """
+
+    folder: Path
+    newest: str
+    lock: int
+
+    def are_applied(self, revision: str | None) -> bool:
+        """Whether this code can work on a schema of that revision.
+
+        A newer schema counts: while a new version rolls out, the old one's replicas go on serving
+        on the schema that the new one migrated. Revisions are numbers, so strings are compared.
+        """
+        return revision is not None and revision >= self.newest
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:
@@ -31,16 +55,7 @@ async def current_revision(connection: AsyncConnection) -> str | None:
     return None if revision is None else str(revision)
 
 
-def is_current(revision: str | None) -> bool:
-    """Whether this code can work on a schema of that revision.
-
-    A newer schema counts: while a new version rolls out, the old one's replicas go on serving on
-    the schema that the new one migrated. Revisions are numbers, so the comparison is of strings.
-    """
-    return revision is not None and revision >= SCHEMA_REVISION
-
-
-async def migrate(database: Database) -> tuple[str | None, str | None]:
+async def migrate(database: Database, migrations: Migrations) -> tuple[str | None, str | None]:
     """Bring the schema to the newest revision, one process at a time.
 
     Returns:
@@ -49,10 +64,13 @@ async def migrate(database: Database) -> tuple[str | None, str | None]:
     Raises:
         DatabaseDown: the database cannot be reached.
     """
-    async with _one_at_a_time(database), database.engine.connect() as connection:
+    async with (
+        _one_at_a_time(database, migrations.lock),
+        database.engine.connect() as connection,
+    ):
         before = await current_revision(connection)
         await connection.rollback()
-        if is_current(before):
+        if migrations.are_applied(before):
             return before, before
         if not database.is_sqlite:
             # A migration may take longer than a request's statement may.
@@ -60,7 +78,7 @@ async def migrate(database: Database) -> tuple[str | None, str | None]:
             await connection.execute(text("SET idle_in_transaction_session_timeout = 0"))
             await connection.commit()
         async with connection.begin():
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, migrations.folder)
         after = await current_revision(connection)
         # Its settings differ from the pool's others.
         await connection.invalidate()
@@ -68,12 +86,48 @@ async def migrate(database: Database) -> tuple[str | None, str | None]:
     return before, after
 
 
-def _upgrade(connection: Connection) -> None:
+class MigrationAtStart:
+    """Migrates when a service starts, and goes on trying while the database is away.
+
+    The start does not wait for that: readiness says so until the schema is there.
+    """
+
+    def __init__(self, database: Database, migrations: Migrations) -> None:
+        self._database = database
+        self._migrations = migrations
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Migrate once, and go on in the background where that failed."""
+        if not await self._migrated():
+            self._task = asyncio.create_task(self._try_again())
+
+    async def stop(self) -> None:
+        """Stop trying."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _migrated(self) -> bool:
+        try:
+            await migrate(self._database, self._migrations)
+        except Exception as error:  # noqa: BLE001  (the probes tell; the log has the reason)
+            logger.warning("the schema could not be migrated: %s: %s", type(error).__name__, error)
+            return False
+        return True
+
+    async def _try_again(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            if await self._migrated():
+                return
+
+
+def _upgrade(connection: Connection, folder: Path) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
-    folder = Path(__file__).parents[2] / "backend/migrations"
     # The value is a template of configparser's.
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -81,7 +135,7 @@ def _upgrade(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def _one_at_a_time(database: Database) -> AsyncIterator[None]:
+async def _one_at_a_time(database: Database, key: int) -> AsyncIterator[None]:
     if database.is_sqlite:
         path = database.settings.database_url.get_secret_value().removeprefix("sqlite:///")
         with Path(f"{path}.migrate-lock").open("w") as lock:  # noqa: ASYNC230
@@ -92,7 +146,7 @@ async def _one_at_a_time(database: Database) -> AsyncIterator[None]:
     try:
         # A lock of the session: it goes when this process does, however it ends.
         await connection.execute("SET statement_timeout = 0")
-        await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK, timeout=3600)
+        await connection.execute("SELECT pg_advisory_lock($1)", key, timeout=3600)
         yield
     finally:
         await connection.close(timeout=5)

@@ -7,13 +7,14 @@ the last one seen on. So a lost connection or a lost notification costs time but
 import asyncio
 import logging
 import random
-from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from backend.settings import Settings
-from backend.todos import store as todos
 from serving.data.database import Database
-from serving.watch.metrics import Metrics
+from serving.feed.log import EventLog
+from serving.feed.metrics import FeedMetrics
+from serving.feed.settings import FeedSettings
+from serving.feed.subscription import Subscription
 
 if TYPE_CHECKING:
     import asyncpg
@@ -25,63 +26,30 @@ RETRY_SECONDS = (0.1, 5.0)
 logger = logging.getLogger(__name__)
 
 
-class Subscription:
-    """A bounded queue of messages for one consumer.
-
-    Attributes:
-        overflowed: the consumer lagged too far; nothing more will come.
-        closing: the service is shutting down.
-    """
-
-    def __init__(self, size: int, after: int) -> None:
-        self._size = size
-        self._queue: deque[tuple[int, str]] = deque()
-        self._ready = asyncio.Event()
-        self._ended = asyncio.Event()
-        self.after = after
-        self.overflowed = False
-        self.closing = False
-
-    def offer(self, event_id: int, message: str) -> None:
-        """Queue a message, or mark the consumer as too slow."""
-        if len(self._queue) >= self._size:
-            self.overflowed = True
-            self._ended.set()
-        elif event_id > self.after:
-            self._queue.append((event_id, message))
-        self._ready.set()
-
-    def close(self) -> None:
-        """Tell the consumer that the service is shutting down."""
-        self.closing = True
-        self._ended.set()
-        self._ready.set()
-
-    async def next(self) -> str | None:
-        """The next message; `None` when there will be none (see `overflowed` and `closing`)."""
-        while True:
-            if self.overflowed or self.closing:
-                return None
-            while self._queue:
-                event_id, message = self._queue.popleft()
-                if event_id > self.after:
-                    self.after = event_id
-                    return message
-            self._ready.clear()
-            await self._ready.wait()
-
-    async def ended(self) -> None:
-        """Wait until the subscription is overflowed or closing, whatever is queued."""
-        await self._ended.wait()
-
-
 class Feed:
-    """Follows the table of events and fans out to subscriptions.
+    """Follows the log of events and fans out to subscriptions.
 
     Nothing is connected before the first subscriber comes.
+
+    Args:
+        log: what is followed.
+        message: what a subscriber is sent of an event (its id, kind and payload).
+        database: connections of the feed's own, which must work while a pool is in full use.
+        settings: how far a subscriber may lag, and how much it may catch up with.
+        metrics: of the feed.
     """
 
-    def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        message: Callable[[Any], str],
+        database: Database,
+        settings: FeedSettings,
+        metrics: FeedMetrics,
+    ) -> None:
+        self._log = log
+        self._message = message
         self._settings = settings
         self._database = database
         self._metrics = metrics
@@ -124,12 +92,12 @@ class Feed:
             return []
         limit = self._settings.ws_replay_limit
         async with self._database.read() as connection:
-            first, _ = await todos.event_range(connection)
+            first, _ = await self._log.range(connection)
             if after > until or after + 1 < first:
                 return None
-            rows = await todos.events_after(connection, after, limit + 1)
+            rows = await self._log.after(connection, after, limit + 1)
         rows = [row for row in rows if row.id <= until]
-        return None if len(rows) > limit else [_message(row) for row in rows]
+        return None if len(rows) > limit else [self._message(row) for row in rows]
 
     def close_subscriptions(self) -> None:
         """Tell every subscriber that the service is shutting down."""
@@ -158,7 +126,7 @@ class Feed:
                     await self._follow_notifications()
             except Exception as error:  # noqa: BLE001  (nothing may end the feed)
                 logger.warning("change feed: %s; trying again", type(error).__name__)
-                self._metrics.feed_reconnects.inc()
+                self._metrics.reconnects.inc()
             delay = low if self.is_connected else min(high, delay * 2)
             self.is_connected = False
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  (jitter)
@@ -171,7 +139,7 @@ class Feed:
                 self._wake.set()
 
             connection.add_termination_listener(wake)
-            await connection.add_listener(todos.CHANNEL, wake)
+            await connection.add_listener(self._log.channel, wake)
             await self._follow_table(connection)
         finally:
             connection.terminate()
@@ -194,21 +162,17 @@ class Feed:
     async def _drain(self) -> None:
         if not self._caught_up.is_set():
             async with self._database.read() as connection:
-                _, self.last_id = await todos.event_range(connection)
+                _, self.last_id = await self._log.range(connection)
             self._caught_up.set()
             return
         while True:
             async with self._database.read() as connection:
-                rows = await todos.events_after(connection, self.last_id, BATCH)
+                rows = await self._log.after(connection, self.last_id, BATCH)
             for row in rows:
-                message = _message(row)
+                message = self._message(row)
                 for subscription in self._subscriptions:
                     subscription.offer(row.id, message)
                 self.last_id = row.id
             if len(rows) < BATCH:
                 return
             await asyncio.sleep(0)
-
-
-def _message(row: Any) -> str:
-    return f'{{"id":{row.id},"kind":"{row.kind}","todo":{row.payload}}}'

@@ -1,18 +1,21 @@
+"""WebSockets that are sent the feed, within limits."""
+
 import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from serving.web.problems import Problem, respond, unavailable
-from serving.web.security import BEARER_SUBPROTOCOL, SUBPROTOCOL
-
-if TYPE_CHECKING:
-    from backend.service import Service
-    from serving.feed.follower import Subscription
+from serving.feed.follower import Feed
+from serving.feed.metrics import FeedMetrics
+from serving.feed.settings import FeedSettings
+from serving.feed.subscription import Subscription
+from serving.process.extension import CLOSE_NOW
+from serving.watch.lifecycle import Lifecycle
+from serving.web.origins import Origins
+from serving.web.problems import Problem, Problems, unavailable
+from serving.web.security import BEARER_SUBPROTOCOL, Keys
 
 # RFC 6455 section 7.4.1, and 1013 from the IANA registry of close codes.
 GOING_AWAY = 1001
@@ -22,16 +25,42 @@ TRY_AGAIN_LATER = 1013
 # A client has nothing to say but may send keep-alives of its own: so many per minute.
 MESSAGES_PER_MINUTE = 30
 CLOSE_SECONDS = 2.0
-# Set by backend.protocols: sends a close frame past a full buffer, and later drops the connection.
-CLOSE_NOW = "todo.close_now"
 
 
 class Sockets:
-    """Serves the change feed over WebSockets, within limits."""
+    """Serves a feed over WebSockets, within limits.
 
-    def __init__(self, service: "Service") -> None:
-        self._service = service
-        self._settings = service.settings
+    Args:
+        feed: what is served.
+        subprotocol: what a client may offer, and gets if it does (RFC 6455 section 1.9).
+        settings: how many sockets there may be.
+        keys: who may connect.
+        origins: from which pages.
+        lifecycle: none is taken while the process drains.
+        metrics: of the feed.
+        problems: writes the answer to a refused handshake.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        subprotocol: str,
+        settings: FeedSettings,
+        keys: Keys,
+        origins: Origins,
+        lifecycle: Lifecycle,
+        metrics: FeedMetrics,
+        problems: Problems,
+    ) -> None:
+        self._feed = feed
+        self._subprotocol = subprotocol
+        self._settings = settings
+        self._keys = keys
+        self._origins = origins
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._problems = problems
         self._by_client: Counter[str] = Counter()
         self._open = 0
 
@@ -40,17 +69,21 @@ class Sockets:
         """How many sockets there are."""
         return self._open
 
+    def close(self) -> None:
+        """Begin to close all of them, with 1001."""
+        self._feed.close_subscriptions()
+
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one socket from its handshake to its end."""
         try:
             client, subprotocol = self._admit(websocket)
             after = _last_event_id(websocket)
         except Problem as problem:
-            await websocket.send_denial_response(respond(problem))
+            await websocket.send_denial_response(self._problems.respond(problem))
             return
         self._open += 1
         self._by_client[client] += 1
-        self._service.metrics.sockets.inc()
+        self._metrics.sockets.inc()
         try:
             await self._serve_admitted(websocket, subprotocol, after)
         finally:
@@ -58,7 +91,7 @@ class Sockets:
             self._by_client[client] -= 1
             if not self._by_client[client]:
                 del self._by_client[client]
-            self._service.metrics.sockets.dec()
+            self._metrics.sockets.dec()
 
     def _admit(self, websocket: WebSocket) -> tuple[str, str | None]:
         """The client's name for counting, and the subprotocol to agree on.
@@ -68,17 +101,19 @@ class Sockets:
         """
         settings = self._settings
         origin = websocket.headers.get("origin")
-        if origin is not None and not self._is_welcome(origin, websocket.headers.get("host", "")):
+        if origin is not None and not self._origins.welcomes(
+            origin, websocket.headers.get("host", "")
+        ):
             raise Problem(403, "foreign-origin", f"Origin: {origin} is not allowed")
         offered = websocket.scope["subprotocols"]
         bearer = next((one for one in offered if one.startswith(BEARER_SUBPROTOCOL)), None)
-        keys = self._service.keys
+        keys = self._keys
         if bearer is not None:
             principal = keys.principal(bearer.removeprefix(BEARER_SUBPROTOCOL).encode())
         else:
             principal = keys.from_headers(websocket.scope["headers"])
         websocket.scope["principal"] = principal
-        if self._service.draining:
+        if self._lifecycle.draining:
             raise unavailable("draining", "this replica is shutting down; connect again")
         if self._open >= settings.ws_max_connections:
             raise unavailable("too-many-sockets", "this replica holds all the sockets it may", 5)
@@ -86,20 +121,17 @@ class Sockets:
         client = f"address:{address}" if principal == "anonymous" else f"key:{principal}"
         if self._by_client[client] >= settings.ws_max_connections_per_client:
             raise Problem(429, "too-many-sockets", "this client holds all the sockets it may")
-        return client, SUBPROTOCOL if SUBPROTOCOL in offered else None
-
-    def _is_welcome(self, origin: str, host: str) -> bool:
-        return origin in self._settings.cors_origins or urlsplit(origin).netloc == host
+        return client, self._subprotocol if self._subprotocol in offered else None
 
     async def _serve_admitted(
         self, websocket: WebSocket, subprotocol: str | None, after: int | None
     ) -> None:
-        feed = self._service.feed
+        feed = self._feed
         try:
             subscription = await feed.subscribe()
         except TimeoutError:
             problem = unavailable("feed-unavailable", "the change feed cannot be followed", 5)
-            await websocket.send_denial_response(respond(problem))
+            await websocket.send_denial_response(self._problems.respond(problem))
             return
         code = GOING_AWAY
         tasks: list[asyncio.Task[int]] = []
@@ -125,13 +157,13 @@ class Sockets:
         await self._close(websocket, code)
 
     async def _write(
-        self, websocket: WebSocket, subscription: "Subscription", after: int | None
+        self, websocket: WebSocket, subscription: Subscription, after: int | None
     ) -> int:
         until = subscription.after
         hello = {"kind": "hello", "last_event_id": until if after is None else after}
         await websocket.send_text(json.dumps(hello))
         if after is not None:
-            missed = await self._service.feed.missed(after, until)
+            missed = await self._feed.missed(after, until)
             if missed is None:
                 reset = {"kind": "reset", "last_event_id": until}
                 await websocket.send_text(json.dumps(reset))
@@ -141,7 +173,7 @@ class Sockets:
             await websocket.send_text(message)
         return _close_code(subscription)
 
-    async def _watch(self, subscription: "Subscription") -> int:
+    async def _watch(self, subscription: Subscription) -> int:
         """The writer may be stuck in a send to a client that does not read: look from outside."""
         await subscription.ended()
         return _close_code(subscription)
@@ -158,7 +190,7 @@ class Sockets:
                 return POLICY_VIOLATION
 
     async def _close(self, websocket: WebSocket, code: int) -> None:
-        self._service.metrics.socket_closes.labels(str(code)).inc()
+        self._metrics.closes.labels(str(code)).inc()
         reason = {
             GOING_AWAY: "shutting down",
             POLICY_VIOLATION: "too many messages",
@@ -174,7 +206,7 @@ class Sockets:
             await websocket.close(code, reason)
 
 
-def _close_code(subscription: "Subscription") -> int:
+def _close_code(subscription: Subscription) -> int:
     return GOING_AWAY if subscription.closing else TRY_AGAIN_LATER
 
 

@@ -7,14 +7,15 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from backend.settings import Settings
-from serving.web.problems import MEDIA_TYPE, TYPE_PREFIX
+from serving.process.settings import ConnectionSettings
+from serving.web.problems import MEDIA_TYPE, Problems
 
 
 class LimitedHttp(HttpToolsProtocol):
     """HTTP/1.1 with limits on the header's size and time, and on the time to take a response."""
 
-    settings: ClassVar[Settings]
+    settings: ClassVar[ConnectionSettings]
+    problems: ClassVar[Problems]
 
     _header_bytes = 0
     _in_header = True
@@ -87,14 +88,7 @@ class LimitedHttp(HttpToolsProtocol):
     def _refuse(self, status: int, slug: str, detail: str) -> None:
         if self.transport.is_closing():
             return
-        body = json.dumps(
-            {
-                "type": TYPE_PREFIX + slug,
-                "title": HTTPStatus(status).phrase,
-                "status": status,
-                "detail": detail,
-            }
-        ).encode()
+        body = json.dumps(self.problems.document(status, slug, detail)).encode()
         self.transport.write(
             STATUS_LINE[status]
             + f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n".encode()
@@ -105,9 +99,10 @@ class LimitedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-def http_protocol(settings: Settings) -> type[HttpToolsProtocol]:
+def http_protocol(settings: ConnectionSettings, problems: Problems) -> type[HttpToolsProtocol]:
     """The class of HTTP connections under these settings; uvicorn makes the instances."""
-    return type("ConfiguredHttp", (LimitedHttp,), {"settings": settings})
+    members = {"settings": settings, "problems": problems}
+    return type("ConfiguredHttp", (LimitedHttp,), members)
 
 
 def websocket_protocol(**arguments: Any) -> asyncio.Protocol:

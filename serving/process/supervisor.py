@@ -11,40 +11,44 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from backend.settings import Settings
+from serving.process.settings import ProcessSettings
 from serving.watch import logs
+from serving.watch.multiprocess import FOLDER_VARIABLE
+from serving.watch.settings import WatchSettings
 
 BACKLOG = 2048
 RESPAWN_SECONDS = 1.0
-MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+# What a process does with the listening socket until it is told to end.
+type Work = Callable[[socket.socket], None]
 
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was begun and return."""
-    logs.configure(settings)
+def serve(settings: ProcessSettings, watch: WatchSettings, work: Work) -> None:
+    """Have one or more processes work until SIGTERM or SIGINT, and return when all have ended."""
+    logs.configure(watch)
     # As the first process of a container this one would ignore SIGTERM until uvicorn handles it.
     signal.signal(signal.SIGTERM, _leave)
     listener = listen(settings)
     host, port = listener.getsockname()[:2]
     logger.info("listening on http://%s:%d", host, port)
     if settings.workers == 1:
-        _serve(settings, listener)
+        work(listener)
     else:
-        _supervise(settings, listener)
+        _supervise(settings.workers, listener, work)
 
 
 def _leave(_: int, __: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def listen(settings: Settings) -> socket.socket:
+def listen(settings: ProcessSettings) -> socket.socket:
     """Open the port; a SystemExit says in one line why that is not possible."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -58,20 +62,14 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
-    from serving.process.server import run  # noqa: PLC0415
-
-    run(settings, listener)
-
-
-def _work(settings: Settings, listener: socket.socket, mask: Iterable[int]) -> NoReturn:
+def _work(work: Work, listener: socket.socket, mask: Iterable[int]) -> NoReturn:
     """What a forked worker does, under the signal mask that the supervisor had before."""
     code = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        _serve(settings, listener)
+        work(listener)
         code = 0
     except Exception:
         logger.exception("a worker failed")
@@ -79,7 +77,7 @@ def _work(settings: Settings, listener: socket.socket, mask: Iterable[int]) -> N
         os._exit(code)
 
 
-def _supervise(settings: Settings, listener: socket.socket) -> None:
+def _supervise(workers: int, listener: socket.socket, work: Work) -> None:
     """Run several processes on one socket; replace one that dies; pass signals on."""
     children: dict[int, float] = {}
     ending = False
@@ -99,15 +97,15 @@ def _supervise(settings: Settings, listener: socket.socket) -> None:
         if not ending:
             pid = os.fork()
             if pid == 0:
-                _work(settings, listener, mask)
+                _work(work, listener, mask)
             children[pid] = time.monotonic()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
-        os.environ[MULTIPROCESS_FOLDER] = folder
+        os.environ[FOLDER_VARIABLE] = folder
         signal.signal(signal.SIGTERM, pass_on)
         signal.signal(signal.SIGINT, pass_on)
-        for _ in range(settings.workers):
+        for _ in range(workers):
             spawn()
         while children:
             pid, status = os.wait()

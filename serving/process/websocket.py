@@ -1,8 +1,10 @@
+"""The WebSocket protocol (RFC 6455) of uvicorn, which can also be closed in a hurry."""
+
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from serving.feed.sockets import CLOSE_NOW
+from serving.process.extension import CLOSE_NOW
 
 
 class ClosableWebSocket(WebSocketsSansIOProtocol):

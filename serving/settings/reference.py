@@ -1,55 +1,49 @@
-"""docs/configuration.md, made from the class of settings so that it cannot drift."""
+"""The page about the settings, made from their class so that it cannot drift."""
 
 from typing import Any, get_args
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from backend.settings import Settings, is_secret
+from serving.identity import Identity
+from serving.settings.secrets import is_secret
+from serving.settings.section import Section
 
-# The first field of each section.
-SECTIONS = {
-    "environment": "General",
-    "drain_seconds": "Life cycle",
-    "database_url": "Database",
-    "auth_required": "Protection",
-    "ws_max_connections": "WebSocket",
-    "ai_base_url": "AI service",
-}
 INTRODUCTION = """\
 # Configuration
 
 Everything the service can be told comes from environment variables. They are checked before the
 port opens: each problem is printed on a line of its own (variable, what came, what is expected;
-secrets masked) and the process ends with exit code 78. `python -m backend check-config` checks
-them and prints the effective values.
+secrets masked) and the process ends with exit code 78. The command `check-config` checks them and
+prints the effective values.
 
 A *secret* may also come from a file: `NAME_FILE=/run/secrets/name` is read in place of `NAME`,
 without trailing line breaks. Setting both is an error. An empty variable counts as unset. Lists
 are separated by commas.
 
-This page is made from `backend/settings.py` by `python -m backend configuration`; a test fails
-when they differ.
+This page is made from the sections of settings, which stand beside the code that reads them, by
+`tools/bazel run //{module} -- configuration`; a test fails when they differ.
 """
 
 
-def reference() -> str:
+def reference(identity: Identity, settings: type[Section]) -> str:
     """The page, in Markdown."""
-    lines = [INTRODUCTION.rstrip()]
-    for name, field in Settings.model_fields.items():
-        if name in SECTIONS:
-            lines += [
-                f"\n## {SECTIONS[name]}\n",
-                "| Variable | Default | In `prod` | Meaning |",
-                "| --- | --- | --- | --- |",
-            ]
-        lines.append(_row(name, field))
+    lines = [INTRODUCTION.format(module=identity.module).rstrip()]
+    production = settings.production()
+    for section, names in settings.sections():
+        lines += [
+            f"\n## {section.TITLE}\n",
+            "| Variable | Default | In `prod` | Meaning |",
+            "| --- | --- | --- | --- |",
+        ]
+        for name in names:
+            in_production = _shown(production[name]) if name in production else ""
+            lines.append(_row(name, settings.model_fields[name], in_production))
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, field: FieldInfo) -> str:
+def _row(name: str, field: FieldInfo, production: str) -> str:
     default = _shown(field.get_default(call_default_factory=True))
-    production = _shown(Settings.PRODUCTION[name]) if name in Settings.PRODUCTION else ""
     meaning = (field.description or "").replace("|", "\\|")
     limits = _limits(field)
     notes = [meaning]

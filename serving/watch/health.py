@@ -1,15 +1,14 @@
+"""Probes: whether the process lives, has started, and should be sent requests."""
+
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from serving.data.migrate import current_revision, is_current
-
-if TYPE_CHECKING:
-    from backend.service import Service
+from serving.watch.lifecycle import Lifecycle
 
 BUDGET_SECONDS = 1.0
 CACHE_SECONDS = 1.0
@@ -75,20 +74,41 @@ class Watched:
         )
 
 
+class Check(Protocol):
+    """What a look at something tells: the statuses of one component or several.
+
+    Attributes:
+        components: each has to be `ok` for the service to be ready.
+    """
+
+    components: Sequence[Watched]
+
+    async def look(self) -> None:
+        """Bring the components' statuses up to date; it never raises."""
+
+
 class Health:
     """Answers probes.
 
-    It looks at the database through a connection of its own: a pool in full use means load, not an
-    outage, and must not take the replica out of rotation.
+    Args:
+        lifecycle: where the process stands.
+        required: what readiness looks at, once a second at most.
+        observed: what others watch, and what readiness shows but does not depend on.
     """
 
-    def __init__(self, service: "Service") -> None:
-        self._service = service
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        *,
+        required: Sequence[Check] = (),
+        observed: Sequence[Watched] = (),
+    ) -> None:
+        self._lifecycle = lifecycle
         self._process = Watched("process", "ok")
-        self._database = Watched("database")
-        self._schema = Watched("schema")
-        self._checked_at = -CACHE_SECONDS
-        self._check: asyncio.Task[None] | None = None
+        self._required = required
+        self._observed = observed
+        self._looked_at = -CACHE_SECONDS
+        self._looking: asyncio.Task[None] | None = None
         self._started = False
 
     def live(self) -> Report:
@@ -96,24 +116,24 @@ class Health:
         return Report(status="ok", components=[self._process.shown()])
 
     async def ready(self) -> Report:
-        """Whether to send requests here; looks at the database once a second at most."""
-        if self._service.draining:
+        """Whether to send requests here."""
+        if self._lifecycle.draining:
             self._process.set("draining")
-        elif time.monotonic() - self._checked_at >= CACHE_SECONDS:
+        elif time.monotonic() - self._looked_at >= CACHE_SECONDS:
             # One look serves all probes that arrive meanwhile, and outlives an impatient one.
-            if self._check is None or self._check.done():
-                self._check = asyncio.create_task(self._look())
-            await asyncio.shield(self._check)
-        components = [self._process, self._database, self._schema]
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look())
+            await asyncio.shield(self._looking)
+        components = [self._process, *(one for check in self._required for one in check.components)]
         status: Status = "ok"
-        if self._service.draining:
+        if self._lifecycle.draining:
             status = "draining"
         elif any(one.status != "ok" for one in components):
             status = "unavailable"
-        elif self._service.ai.watched.status in {"degraded", "unavailable"}:
+        elif any(one.status in {"degraded", "unavailable"} for one in self._observed):
             status = "degraded"
         self._started = self._started or status in {"ok", "degraded"}
-        components.append(self._service.ai.watched)
+        components += self._observed
         return Report(status=status, components=[one.shown() for one in components])
 
     async def startup(self) -> Report:
@@ -123,22 +143,12 @@ class Health:
         return await self.ready()
 
     async def _look(self) -> None:
-        revision: str | None = None
-
-        async def read_revision() -> None:
-            nonlocal revision
-            async with self._service.side.read() as connection:
-                revision = await current_revision(connection)
-
-        await _measured(self._database, read_revision)
-        if self._database.status == "ok":
-            self._schema.set("ok" if is_current(revision) else "unavailable")
-        else:
-            self._schema.set("unknown")
-        self._checked_at = time.monotonic()
+        await asyncio.gather(*(check.look() for check in self._required))
+        self._looked_at = time.monotonic()
 
 
-async def _measured(watched: Watched, look: Callable[[], Awaitable[None]]) -> None:
+async def measured(watched: Watched, look: Callable[[], Awaitable[None]]) -> None:
+    """Look at a component within the budget, and note its status and latency."""
     began = time.perf_counter()
     try:
         async with asyncio.timeout(BUDGET_SECONDS):

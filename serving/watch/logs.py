@@ -1,3 +1,5 @@
+"""Logs: one line per event on standard output, as text or as JSON."""
+
 import functools
 import json
 import logging
@@ -6,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from backend.settings import Settings
+from serving.watch.settings import WatchSettings
 
 # What a LogRecord has of its own; anything else came in `extra` and belongs in the line.
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -39,7 +41,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: WatchSettings) -> None:
     """Send every logger of this process to standard output."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
@@ -57,7 +59,7 @@ def configure(settings: Settings) -> None:
 class AccessLog:
     """Writes one line per request, past `logging`: this is on every request's path."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WatchSettings) -> None:
         self._json = settings.log_format == "json"
         self.enabled = settings.log_level in {"debug", "info"}
         # Probes come every few seconds and say nothing as long as they succeed.

@@ -1,10 +1,10 @@
 """Swagger UI from a package: works without internet access and under a strict policy."""
 
 import json
+from html import escape
 from importlib import resources
-from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from starlette.responses import Response
 
 # No inline script or style: both come from this origin, as files.
@@ -21,7 +21,7 @@ PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<title>Todo API</title>
+<title>{title} API</title>
 <link rel="stylesheet" href="docs/swagger-ui.css">
 <link rel="icon" href="docs/favicon-32x32.png">
 </head>
@@ -34,32 +34,31 @@ PAGE = """<!doctype html>
 """
 START = f"SwaggerUIBundle({json.dumps({'url': 'openapi.json', 'dom_id': '#ui'})});\n"
 
-router = APIRouter(include_in_schema=False)
 _headers = {"Content-Security-Policy": POLICY, "Cache-Control": "public, max-age=3600"}
 
 
-@router.get("/docs")
-async def page() -> Response:
-    """The page that loads the rest."""
-    return Response(PAGE, media_type="text/html", headers=_headers)
+def docs_routes(title: str) -> APIRouter:
+    """The routes of the page and of what it loads; `title` is the service's."""
+    router = APIRouter(include_in_schema=False)
+    html = PAGE.format(title=escape(title))
 
+    @router.get("/docs")
+    async def page() -> Response:
+        """The page that loads the rest."""
+        return Response(html, media_type="text/html", headers=_headers)
 
-@router.get("/docs/start.js")
-async def start() -> Response:
-    """The script that starts the page."""
-    return Response(START, media_type="text/javascript", headers=_headers)
+    @router.get("/docs/start.js")
+    async def start() -> Response:
+        """The script that starts the page."""
+        return Response(START, media_type="text/javascript", headers=_headers)
 
+    @router.get("/docs/{name}")
+    async def asset(name: str) -> Response:
+        """One file of Swagger UI."""
+        if name not in ASSETS:
+            return Response(status_code=404)
+        # Not imported: the package's own module would import more of FastAPI than it needs.
+        content = resources.files("fastapi_swagger.resources").joinpath(name).read_bytes()
+        return Response(content, media_type=ASSETS[name], headers=_headers)
 
-@router.get("/docs/{name}")
-async def asset(name: str) -> Response:
-    """One file of Swagger UI."""
-    if name not in ASSETS:
-        return Response(status_code=404)
-    # Not imported: the package's own module would import more of FastAPI than it needs.
-    content = resources.files("fastapi_swagger.resources").joinpath(name).read_bytes()
-    return Response(content, media_type=ASSETS[name], headers=_headers)
-
-
-def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document."""
-    return app.openapi()
+    return router

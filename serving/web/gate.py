@@ -1,3 +1,5 @@
+"""The gate around an application: limits, security headers, one log line and figures a request."""
+
 import asyncio
 import logging
 import os
@@ -5,13 +7,13 @@ import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from serving.watch.lifecycle import Lifecycle
 from serving.watch.logs import AccessLog
-from serving.web.problems import Problem, respond
-
-if TYPE_CHECKING:
-    from backend.service import Service
+from serving.watch.metrics import RequestMetrics
+from serving.web.problems import Problem, Problems
+from serving.web.settings import WebSettings
 
 type Message = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
@@ -67,13 +69,23 @@ class Gate:
     It is one plain ASGI application because everything here is on every request's path.
     """
 
-    def __init__(self, app: App, service: "Service") -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        settings: WebSettings,
+        lifecycle: Lifecycle,
+        metrics: RequestMetrics,
+        log: AccessLog,
+        problems: Problems,
+    ) -> None:
         self._app = app
-        self._service = service
-        self._settings = service.settings
-        self._metrics = service.metrics
-        self._log = AccessLog(service.settings)
-        self._in_flight = service.metrics.in_flight
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+        self._log = log
+        self._problems = problems
+        self._in_flight = metrics.in_flight
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one connection's scope; only HTTP requests are looked at."""
@@ -83,7 +95,7 @@ class Gate:
         began = time.perf_counter()
         mark = _Mark(scope)
         extra = [*SECURITY_HEADERS, (b"x-request-id", mark.request_id)]
-        if self._service.draining:
+        if self._lifecycle.draining:
             extra.append(CLOSE)
         status = 0
 
@@ -102,7 +114,7 @@ class Gate:
             if problem is not None:
                 # The body stays unread, so the connection cannot carry another request.
                 extra.append(CLOSE)
-                await respond(problem)(scope, receive, marked)
+                await self._problems.respond(problem)(scope, receive, marked)
                 return
             if mark.has_body:
                 receive = self._limited(receive)
@@ -117,12 +129,12 @@ class Gate:
             self._in_flight.dec()
             self._note(scope, mark, status or CLIENT_GONE, time.perf_counter() - began)
 
-    def _note(self, scope: Message, mark: "_Mark", status: int, seconds: float) -> None:
+    def _note(self, scope: Message, mark: _Mark, status: int, seconds: float) -> None:
         route = scope.get("route")
         template = "unmatched" if route is None else route.path
         # A method is the client's word: an unknown one must not become a new time series.
         method = "any" if route is None else scope["method"]
-        self._metrics.observe_request(method, template, status, seconds)
+        self._metrics.observe(method, template, status, seconds)
         if not self._log.enabled or (
             self._log.skips_probes and status == HTTPStatus.OK and template.startswith(PROBES)
         ):

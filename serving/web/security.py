@@ -1,3 +1,5 @@
+"""API keys as bearer tokens (RFC 6750): who calls, and whether they may."""
+
 import hashlib
 import hmac
 import secrets
@@ -7,11 +9,10 @@ from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from backend.settings import Settings
 from serving.web.problems import Problem
+from serving.web.settings import WebSettings
 
 ANONYMOUS = "anonymous"
-SUBPROTOCOL = "todo.v1"
 # Browsers cannot set headers on a WebSocket; the key travels as an offered subprotocol.
 BEARER_SUBPROTOCOL = "bearer."
 
@@ -28,7 +29,7 @@ def new_key(name: str) -> tuple[str, str]:
 class Keys:
     """Knows the valid API keys by their digests."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WebSettings) -> None:
         self.required = settings.auth_required
         self._digests = list(settings.key_digests().items())
 
@@ -74,11 +75,11 @@ def unauthorized(detail: str) -> Problem:
 class ApiKey(SecurityBase):
     """The dependency of protected routes; leaves the principal in the request's scope."""
 
-    def __init__(self) -> None:
-        self.model = HTTPBearer(description="An API key, as `python -m backend new-key` makes it.")
+    def __init__(self, keys: Keys, description: str) -> None:
+        self._keys = keys
+        self.model = HTTPBearer(description=description)
         self.scheme_name = "apiKey"
 
     async def __call__(self, request: Request) -> None:
         """Let the request through or raise a 401 problem."""
-        keys: Keys = request.app.state.service.keys
-        request.scope["principal"] = keys.from_headers(request.scope["headers"])
+        request.scope["principal"] = self._keys.from_headers(request.scope["headers"])

@@ -1,0 +1,59 @@
+"""Secrets in mounted files: `NAME_FILE` names the file that holds `NAME`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import PydanticBaseSettingsSource
+
+from serving.settings.errors import SettingsError
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether a field's value must never be shown."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("secret"))
+
+
+class MountedSecrets(PydanticBaseSettingsSource):
+    """Reads a secret `NAME` from the file that the variable `NAME_FILE` names.
+
+    A trailing line break is not part of the secret: editors and `kubectl create secret` add one.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Read one field's file; `None` where no file is named."""
+        if not is_secret(field):
+            return None, field_name, False
+        variable = field_name.upper()
+        path = os.environ.get(f"{variable}_FILE")
+        if not path:
+            return None, field_name, False
+        if os.environ.get(variable):
+            raise SettingsError(
+                [f"{variable}_FILE: got {path!r}; expected only one of {variable}, {variable}_FILE"]
+            )
+        try:
+            value = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                [f"{variable}_FILE: got {path!r}; expected a readable UTF-8 file ({error})"]
+            ) from error
+        return value.rstrip("\r\n"), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All secrets that have a file; every unreadable one is reported, not only the first."""
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for name, field in self.settings_cls.model_fields.items():
+            try:
+                value, _, _ = self.get_field_value(field, name)
+            except SettingsError as error:
+                problems += error.problems
+                continue
+            if value is not None:
+                values[name] = value
+        if problems:
+            raise SettingsError(problems)
+        return values

@@ -1,0 +1,141 @@
+"""The ASGI application of a service: FastAPI, with the gate around it and problems for errors."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp, Lifespan
+
+from serving.identity import Identity
+from serving.watch.lifecycle import Lifecycle
+from serving.watch.logs import AccessLog
+from serving.watch.metrics import RequestMetrics, tell_build
+from serving.watch.registry import Registry
+from serving.watch.settings import WatchSettings
+from serving.web.gate import Gate
+from serving.web.origins import Origins
+from serving.web.problems import Problems, Translations
+from serving.web.security import ApiKey, Keys
+from serving.web.settings import WebSettings
+
+
+class LongLived(Protocol):
+    """Connections that no request ends, such as WebSockets.
+
+    Attributes:
+        open: how many there are.
+    """
+
+    @property
+    def open(self) -> int:
+        """How many there are."""
+
+    def close(self) -> None:
+        """Begin to end all of them."""
+
+
+class Application(FastAPI):
+    """What a service's `create_app` returns.
+
+    Attributes:
+        identity: what the service is called.
+        lifecycle: where the process stands.
+        registry: of the metrics; whatever measures registers its own there.
+        keys: the valid API keys.
+        api_key: the dependency that demands one.
+        origins: which pages may call.
+        problems: writes problem documents.
+        long_lived: what has to be closed before the process can end.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        web: WebSettings,
+        watch: WatchSettings,
+        description: str,
+        lifespan: Lifespan["Application"] | None = None,
+        example: str = "there is nothing at this path",
+    ) -> None:
+        """Make an application without routes; nothing is connected before its lifespan starts.
+
+        Args:
+            identity: what the service is called.
+            web: the section of keys, origins and limits.
+            watch: the section of logs and metrics.
+            description: of the OpenAPI document.
+            lifespan: what runs around the serving, as FastAPI has it.
+            example: the detail of a 404, for the document's example of a problem.
+        """
+        self.identity = identity
+        self.lifecycle = Lifecycle()
+        self.registry = Registry()
+        self.keys = Keys(web)
+        self.api_key = ApiKey(
+            self.keys,
+            f"An API key, as `python -m {identity.module} new-key` makes it.",
+        )
+        self.origins = Origins(web)
+        self.problems = Problems(identity.problem_prefix)
+        self.long_lived: list[LongLived] = []
+        self._web = web
+        self._watch = watch
+        self._metrics = RequestMetrics(self.registry)
+        self._example = example
+        tell_build(self.registry, version=identity.version, revision=watch.revision)
+        super().__init__(
+            title=identity.title,
+            version=identity.version,
+            description=description,
+            lifespan=lifespan,
+            openapi_url="/openapi.json" if web.docs_enabled else None,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+            separate_input_output_schemas=False,
+            # Metrics and logs are our own; looking for OpenTelemetry on each request is not free.
+            telemetry={"tracing": False, "metrics": False, "logs": False},
+        )
+
+    def add_routes(
+        self, routers: Sequence[APIRouter], translations: Translations | None = None
+    ) -> None:
+        """Take in all routes at once, and answer their errors with problems.
+
+        Args:
+            routers: every router there is, operations included.
+            translations: errors of the rooms that the routes use, and their problems.
+        """
+        routes = [route for router in routers for route in router.routes]
+        self.problems.install(self, routes, translations or {})
+        for router in routers:
+            self.include_router(router)
+        if self._web.docs_enabled:
+            from serving.web.docs import docs_routes  # noqa: PLC0415
+
+            self.include_router(docs_routes(self.identity.title))
+        self.origins.allow(self)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The gate, then what FastAPI would have."""
+        return Gate(
+            super().build_middleware_stack(),
+            settings=self._web,
+            lifecycle=self.lifecycle,
+            metrics=self._metrics,
+            log=AccessLog(self._watch),
+            problems=self.problems,
+        )
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, with the problem schema that the routes refer to."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas["ProblemDetails"] = self.problems.schema(self._example)
+            # FastAPI's own 422 body, which no route answers with.
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+        assert self.openapi_schema is not None  # noqa: S101
+        return self.openapi_schema
