@@ -171,7 +171,7 @@ def test_the_server_imports_nothing_that_no_request_needs() -> None:
 def test_the_process_that_supervises_imports_neither_the_application_nor_the_metrics() -> None:
     import subprocess
 
-    from backend.tests.process import environment, python_command
+    from tools.dev.process import environment, python_command
 
     script = (
         "import sys, backend.__main__, serving.process.supervisor; "

@@ -47,7 +47,5 @@ def _describe(settings: type[Section], error: ValidationError) -> tuple[list[str
         came = MASK if is_secret(settings.model_fields[name]) else repr(one["input"])
         expected = one["msg"].removeprefix("Input should be ").replace("Input should", "it to")
         by_name[name] = f"{name.upper()}: got {came}; expected {expected}"
-    ordered = [
-        by_name[name] for _, names in settings.sections() for name in names if name in by_name
-    ]
+    ordered = [by_name[name] for name in settings.names() if name in by_name]
     return ordered + together, set(by_name)

@@ -1,11 +1,12 @@
 """Secrets in mounted files: `NAME_FILE` names the file that holds `NAME`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
-from pydantic_settings import PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from serving.settings.errors import SettingsError
 
@@ -20,7 +21,15 @@ class MountedSecrets(PydanticBaseSettingsSource):
     """Reads a secret `NAME` from the file that the variable `NAME_FILE` names.
 
     A trailing line break is not part of the secret: editors and `kubectl create secret` add one.
+
+    Args:
+        settings_cls: the class of settings.
+        names: its fields, in the order in which problems are reported.
     """
+
+    def __init__(self, settings_cls: type[BaseSettings], names: Sequence[str]) -> None:
+        super().__init__(settings_cls)
+        self._names = names
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Read one field's file; `None` where no file is named."""
@@ -46,9 +55,9 @@ class MountedSecrets(PydanticBaseSettingsSource):
         """All secrets that have a file; every unreadable one is reported, not only the first."""
         values: dict[str, Any] = {}
         problems: list[str] = []
-        for name, field in self.settings_cls.model_fields.items():
+        for name in self._names:
             try:
-                value, _, _ = self.get_field_value(field, name)
+                value, _, _ = self.get_field_value(self.settings_cls.model_fields[name], name)
             except SettingsError as error:
                 problems += error.problems
                 continue

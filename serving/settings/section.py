@@ -70,7 +70,7 @@ class Section(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then variables, then mounted secrets."""
-        return init_settings, env_settings, MountedSecrets(settings_cls)
+        return init_settings, env_settings, MountedSecrets(settings_cls, cls.names())
 
     @classmethod
     def sections(cls) -> Iterator[tuple[type["Section"], list[str]]]:
@@ -84,6 +84,11 @@ class Section(BaseSettings):
                 seen.update(names)
                 if names:
                     yield section, names
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """All fields, in the order of the sections."""
+        return [name for _, names in cls.sections() for name in names]
 
     @classmethod
     def production(cls) -> dict[str, Any]:
@@ -117,10 +122,9 @@ class Section(BaseSettings):
     def shown(self) -> dict[str, str]:
         """Every variable and its effective value, secrets masked."""
         lines = {}
-        for _, names in self.sections():
-            for name in names:
-                field = type(self).model_fields[name]
-                lines[name.upper()] = _show(getattr(self, name), field)
+        for name in self.names():
+            field = type(self).model_fields[name]
+            lines[name.upper()] = _show(getattr(self, name), field)
         return lines
 
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from backend.app import create_app
-from backend.settings import Settings, is_secret
+from backend.settings import Settings
+from serving.settings.secrets import is_secret
 from tests.container.stack import LIMITS, MIB
 from tests.kubernetes.manifests import Manifests, Object, mounted, rendered
 
