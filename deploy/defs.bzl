@@ -1,28 +1,42 @@
-"""Manifests for Kubernetes, rendered."""
+"""What a service is deployed with: manifests for Kubernetes and a profile for AppArmor."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
+load("//rules:defs.bzl", "ServiceInfo")
+
+_FOLDER = "kubernetes/"
+
+def _source(file):
+    # Folders of that name are laid over each other: a service's own over deploy's.
+    _, folder, place = file.short_path.partition(_FOLDER)
+    if not folder:
+        fail("manifests: expected files below a folder kubernetes/, got " + file.short_path)
+    return "{}={}".format(place, file.path)
 
 def _manifests_impl(ctx):
+    service = ctx.attr.service[ServiceInfo]
     output = ctx.actions.declare_file(ctx.label.name + ".yaml")
     registry = ctx.attr.registry[BuildSettingInfo].value
     args = ctx.actions.args()
     args.add("--kubectl", ctx.file._kubectl)
-    args.add("--source", ctx.label.package + "/kubernetes")
+    args.add("--service", service.definition)
+    args.add_all(ctx.files.srcs + ctx.files._base, map_each = _source, before_each = "--source")
     args.add("--overlay", ctx.attr.overlay)
-    for digest, name in ctx.attr.images.items():
-        file = digest[DefaultInfo].files.to_list()[0]
-        args.add("--pin", "{name}={registry}/{name}={file}".format(
-            file = file.path,
+    digests = [(ctx.file.digest, service.name)] + [
+        (target[DefaultInfo].files.to_list()[0], name)
+        for target, name in ctx.attr.images.items()
+    ]
+    for file, name in digests:
+        args.add(file, format = "--pin={name}={registry}/{name}=%s".format(
             name = name,
-            registry = registry,
+            registry = registry.replace("%", "%%"),
         ))
     args.add("--output", output)
     ctx.actions.run(
         executable = ctx.executable._render,
         arguments = [args],
         inputs = depset(
-            ctx.files.srcs + [ctx.file._kubectl],
-            transitive = [digest[DefaultInfo].files for digest in ctx.attr.images],
+            ctx.files.srcs + ctx.files._base + [ctx.file._kubectl, service.definition] +
+            [file for file, _ in digests],
         ),
         outputs = [output],
         mnemonic = "Kustomize",
@@ -32,13 +46,19 @@ def _manifests_impl(ctx):
 
 manifests = rule(
     implementation = _manifests_impl,
-    doc = "One YAML file, NAME.yaml, of a kustomize overlay whose images are pinned by digest.",
+    doc = """One YAML file, NAME.yaml, of a kustomize overlay whose images are pinned by digest.
+
+In the files, ${KEY} stands for what the service's definition has: service, container, module, port,
+uid, gid, startup_path, ready_path, live_path, metrics_path.""",
     attrs = {
-        "images": attr.label_keyed_string_dict(
-            doc = "Files that hold digests, and what the manifests call those images. The " +
-                  "migration is named after the first.",
-            allow_files = True,
+        "digest": attr.label(
+            doc = "File that holds the digest of the service's image, such as //image:index.digest.",
+            allow_single_file = True,
             mandatory = True,
+        ),
+        "images": attr.label_keyed_string_dict(
+            doc = "Files that hold digests of more images, and what the manifests call those.",
+            allow_files = True,
         ),
         "overlay": attr.string(
             doc = "Folder of the overlay, below kubernetes/.",
@@ -46,13 +66,21 @@ manifests = rule(
         ),
         "registry": attr.label(
             doc = "The setting that says where the images are: HOST or HOST/PATH.",
-            mandatory = True,
+            default = "//deploy:registry",
             providers = [BuildSettingInfo],
         ),
-        "srcs": attr.label_list(
-            doc = "Every file below kubernetes/ that the overlay takes.",
-            allow_files = [".yaml"],
+        "service": attr.label(
+            doc = "The service: `NAME.service` of its `service_image`.",
             mandatory = True,
+            providers = [ServiceInfo],
+        ),
+        "srcs": attr.label_list(
+            doc = "The overlay's files, below a folder kubernetes/; base and components come by themselves.",
+            allow_files = True,
+            mandatory = True,
+        ),
+        "_base": attr.label(
+            default = "//deploy:base",
         ),
         "_kubectl": attr.label(
             allow_single_file = True,
@@ -63,6 +91,44 @@ manifests = rule(
             cfg = "exec",
             default = "//deploy:render",
             executable = True,
+        ),
+    },
+)
+
+def _apparmor_profile_impl(ctx):
+    service = ctx.attr.service[ServiceInfo]
+    output = ctx.actions.declare_file("{}/{}".format(ctx.label.name, service.name))
+    args = ctx.actions.args()
+    args.add("--service", service.definition)
+    args.add("--source", ctx.file._source)
+    args.add("--output", output)
+    ctx.actions.run(
+        executable = ctx.executable._fill,
+        arguments = [args],
+        inputs = [service.definition, ctx.file._source],
+        outputs = [output],
+        mnemonic = "AppArmor",
+        progress_message = "Writing %{label}",
+    )
+    return [DefaultInfo(files = depset([output]))]
+
+apparmor_profile = rule(
+    implementation = _apparmor_profile_impl,
+    doc = "The service's AppArmor profile, NAME/SERVICE, to be loaded on nodes.",
+    attrs = {
+        "service": attr.label(
+            doc = "The service: `NAME.service` of its `service_image`.",
+            mandatory = True,
+            providers = [ServiceInfo],
+        ),
+        "_fill": attr.label(
+            cfg = "exec",
+            default = "//deploy:fill",
+            executable = True,
+        ),
+        "_source": attr.label(
+            allow_single_file = True,
+            default = "//deploy:apparmor/profile",
         ),
     },
 )

@@ -4,18 +4,19 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from deploy import definition
+from deploy.definition import Definition, DefinitionError
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # A registry's host, its path, no tag (distribution/reference's grammar, less what nobody uses).
 _REPOSITORY = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+")
-_MIGRATION = "todo-backend-migrate"
 # Enough of a digest to tell a project's images apart, within the 63 characters of a label.
 _SHORT = 12
 
@@ -50,11 +51,15 @@ class Pin:
         return cls(name, repository, digest)
 
 
-def kustomization(resource: str, pins: Sequence[Pin]) -> dict[str, object]:
-    """A kustomization over another one: its images pinned, its migration named after the image."""
+def kustomization(resource: str, service: str, pins: Sequence[Pin]) -> dict[str, object]:
+    """A kustomization over another one: its images pinned, its migration named after the image.
+
+    A service without a migration has no Job, and nothing to name.
+    """
+    migration = f"{service}-migrate"
     suffixes = [pin.digest.removeprefix("sha256:")[:_SHORT] for pin in pins[:1]]
     rename = [
-        {"op": "replace", "path": "/metadata/name", "value": f"{_MIGRATION}-{suffix}"}
+        {"op": "replace", "path": "/metadata/name", "value": f"{migration}-{suffix}"}
         for suffix in suffixes
     ]
     return {
@@ -65,23 +70,51 @@ def kustomization(resource: str, pins: Sequence[Pin]) -> dict[str, object]:
             {"name": pin.name, "newName": pin.repository, "digest": pin.digest} for pin in pins
         ],
         "patches": [
-            {"target": {"kind": "Job", "name": _MIGRATION}, "patch": json.dumps(rename)},
+            {"target": {"kind": "Job", "name": migration}, "patch": json.dumps(rename)},
         ],
     }
 
 
-def render(kubectl: Path, sources: Path, overlay: str, pins: Sequence[Pin]) -> str:
-    """The manifests of `sources`/`overlay`, every image of them pinned.
+def places(texts: Sequence[str]) -> dict[str, Path]:
+    """Files by where they go in the folder that is rendered, read from PLACE=FILE.
 
-    The first pin is the image that the migration is named after. Raises `RenderError`.
+    Raises `RenderError` where two go to one place.
     """
+    found: dict[str, Path] = {}
+    for text in texts:
+        place, _, file = text.partition("=")
+        if place in found:
+            raise RenderError(f"kubernetes/{place} is both {found[place]} and {file}; rename one")
+        found[place] = Path(file)
+    return found
+
+
+def render(
+    kubectl: Path,
+    sources: Mapping[str, Path],
+    overlay: str,
+    service: Definition,
+    pins: Sequence[Pin],
+) -> str:
+    """The manifests of the folder `overlay` of `sources`, filled in, every image of them pinned.
+
+    The first pin is the image that the migration is named after. Raises `RenderError`, and
+    `DefinitionError` where a file names what the service's definition has not.
+    """
+    if f"{overlay}/kustomization.yaml" not in sources:
+        known = sorted(place.rpartition("/")[0] for place in sources if "kustomization" in place)
+        raise RenderError(f"expected an overlay, one of {', '.join(known)}, got {overlay}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "kubernetes")
-        # kustomize takes no link that leads out of the folder.
-        shutil.copytree(sources, folder)
+        for place, file in sources.items():
+            target = folder / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(definition.filled(file.read_text(), service, str(file)))
         top = folder / "rendered"
         top.mkdir()
-        (top / "kustomization.yaml").write_text(json.dumps(kustomization(f"../{overlay}", pins)))
+        (top / "kustomization.yaml").write_text(
+            json.dumps(kustomization(f"../{overlay}", service["service"], pins))
+        )
         done = subprocess.run(
             [kubectl, "kustomize", top],
             env={"HOME": scratch, "PATH": os.defpath},
@@ -114,15 +147,22 @@ def main() -> int:
     """Writes the file; returns 1, having written none, where that is not possible."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kubectl", type=Path, required=True)
-    parser.add_argument("--overlay", required=True, help="path below the folder of --source")
-    parser.add_argument("--source", type=Path, required=True, help="folder that holds all overlays")
+    parser.add_argument("--service", type=Path, required=True, help="the definition, JSON")
+    parser.add_argument("--overlay", required=True, help="folder among the places of --source")
+    parser.add_argument("--source", action="append", default=[], help="PLACE=FILE of the overlays")
     parser.add_argument("--pin", action="append", default=[], help="NAME=REPOSITORY=DIGESTFILE")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     try:
         pins = [Pin.parse(text) for text in arguments.pin]
-        text = render(arguments.kubectl.absolute(), arguments.source, arguments.overlay, pins)
-    except RenderError as error:
+        text = render(
+            arguments.kubectl.absolute(),
+            places(arguments.source),
+            arguments.overlay,
+            definition.read(arguments.service),
+            pins,
+        )
+    except (RenderError, DefinitionError) as error:
         print(f"render: {error}", file=sys.stderr)
         return 1
     arguments.output.write_text(text)

@@ -17,13 +17,14 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from deploy import definition
+
 # A profile that allows more protects little more than a runtime's own.
 MOST = 120
 
 _CALL = re.compile(r"(?P<pid>\d+) +(?:<\.\.\. )?(?P<name>[a-z_][a-z0-9_]*)(?:\(| resumed)")
 _CHILD = re.compile(r"= \d+ /\* (?P<pid>\d+) in strace's PID NS \*/$|\) = (?P<same>\d+)$")
 _FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
-_SERVICE = re.compile(r'execve\("/usr/bin/python3\.13", \["/usr/bin/python3\.13", "-m", "backend"')
 _ENDS = re.compile(r"(?P<pid>\d+) \+\+\+ ")
 
 
@@ -31,11 +32,12 @@ class ProfileError(Exception):
     """The profile cannot be made; the text says what was expected and what came."""
 
 
-def traced(lines: Iterable[str]) -> set[str]:
-    """The calls that the service's processes made after they became the service.
+def traced(lines: Iterable[str], module: str) -> set[str]:
+    """The calls that the service's processes made after they became the service, `-m MODULE`.
 
     Threads and children count; the runtime before and the tests around do not.
     """
+    start = re.compile(rf'execve\("/usr/bin/python[0-9.]+", \[".+", "-m", "{re.escape(module)}"')
     ours: set[str] = set()
     calls: set[str] = set()
     for line in lines:
@@ -47,7 +49,7 @@ def traced(lines: Iterable[str]) -> set[str]:
         if not found:
             continue
         pid, name = found["pid"], found["name"]
-        if _SERVICE.search(line):
+        if start.search(line):
             ours.add(pid)
         if pid not in ours:
             continue
@@ -108,7 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         help="what `strace -f --decode-pids=pidns -o TRACE` wrote of a container test",
     )
-    traces = parser.parse_args(arguments).trace
+    parser.add_argument("--service", type=Path, required=True, help="definition of the service")
+    options = parser.parse_args(arguments)
+    traces, module = options.trace, definition.read(options.service)["module"]
     folder = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."), "deploy")
     source = folder / "seccomp.toml"
     more: set[str] = set()
@@ -116,9 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for trace in traces:
             with (working / trace).open(errors="replace") as lines:
-                found = traced(lines)
+                found = traced(lines, module)
             if not found:
-                raise ProfileError(f"{trace}: expected a trace in which the service starts")
+                raise ProfileError(f"{trace}: expected a trace in which `-m {module}` starts")
             more |= found
         before = source.read_text()
         text = extended(before, more)

@@ -7,6 +7,9 @@ from typing import Any
 
 import yaml
 
+from deploy import definition
+from deploy.definition import Definition
+
 type Object = dict[str, Any]
 
 
@@ -52,6 +55,27 @@ class Manifests(list[Object]):
                 template["spec"],
             )
 
+    def server(self, service: str) -> tuple[Object, Object]:
+        """The pod of a service that serves, and its container."""
+        pod = self.one("Deployment", service)["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        return pod, container
+
+    def migration(self, service: str) -> tuple[Object, Object]:
+        """The pod of a service that migrates, and its container."""
+        pod = self.one("Job", f"{service}-migrate")["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        return pod, container
+
+    def policies(self, labels: Object, direction: str) -> list[Object]:
+        """The rules of all policies that select a pod with those labels: ingress or egress."""
+        found = []
+        for policy in self.of("NetworkPolicy"):
+            selector = policy["spec"]["podSelector"].get("matchLabels", {})
+            if selector.items() <= labels.items():
+                found += policy["spec"].get(direction, [])
+        return found
+
     def settings(self, pod: Object, container: Object) -> dict[str, str]:
         """A container's environment: its own variables over those of its ConfigMaps.
 
@@ -90,3 +114,8 @@ def mounted(pod: Object, container: Object) -> dict[str, tuple[str, str]]:
 def rendered(name: str) -> Manifests:
     """The file that the variable `name` names, as the BUILD file sets it."""
     return Manifests.read(Path(os.environ[name]))
+
+
+def service() -> Definition:
+    """The definition of the service that the tests are of, which the BUILD file names."""
+    return definition.read(Path(os.environ["SERVICE"]))

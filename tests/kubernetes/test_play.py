@@ -18,10 +18,12 @@ import yaml
 
 from tests.container.namespaces import Identity
 from tests.container.stack import API_KEY, LIMITS
+from tests.kubernetes import manifests as deployed
 from tests.kubernetes.manifests import Manifests, Object, rendered
 from tests.kubernetes.podman import Podman
 
-SERVER = "todo-backend-pod-backend"
+NAME = deployed.service()["service"]
+SERVER = f"{NAME}-pod-{deployed.service()['container']}"
 DATABASE = "todo-postgres-pod-postgres"
 PYTHON = "/usr/bin/python3.13"
 # Podman waits so long between SIGTERM and SIGKILL.
@@ -131,8 +133,8 @@ def digest_of(manifests: Manifests, kind: str, name: str) -> str:
 def service(podman: Podman, prod: Manifests) -> Iterator[httpx.Client]:
     """A client of the Service, once the pod behind it is ready."""
     dev = rendered("DEV")
-    job = prod.one("Job", "todo-backend-migrate")
-    podman.load(Path(os.environ["IMAGE"]), digest_of(prod, "Deployment", "todo-backend"))
+    job = prod.one("Job", f"{NAME}-migrate")
+    podman.load(Path(os.environ["IMAGE"]), digest_of(prod, "Deployment", NAME))
     podman.load(Path(os.environ["POSTGRES"]), digest_of(dev, "Deployment", "todo-postgres"))
     podman.play(
         playable([dev.one("Secret", "todo-postgres"), dev.one("Deployment", "todo-postgres")], [])
@@ -146,9 +148,9 @@ def service(podman: Podman, prod: Manifests) -> Iterator[httpx.Client]:
         playable(
             [
                 secret(),
-                prod.one("ConfigMap", "todo-backend"),
+                prod.one("ConfigMap", NAME),
                 job,
-                prod.one("Deployment", "todo-backend"),
+                prod.one("Deployment", NAME),
             ],
             services,
         )
@@ -172,7 +174,7 @@ def ready(client: httpx.Client) -> bool:
 
 
 def test_the_migration_ends_well(podman: Podman, service: httpx.Client, prod: Manifests) -> None:
-    name = prod.one("Job", "todo-backend-migrate")["metadata"]["name"] + "-pod-migrate"
+    name = prod.one("Job", f"{NAME}-migrate")["metadata"]["name"] + "-pod-migrate"
 
     assert podman.inspect(name)["State"]["ExitCode"] == 0, podman.run("logs", name)
     assert "schema: empty -> " in podman.run("logs", name)
@@ -277,7 +279,7 @@ def is_object(line: str) -> bool:
 def test_a_process_that_hangs_is_replaced_and_serves_again(
     podman: Podman, service: httpx.Client, prod: Manifests
 ) -> None:
-    container = prod.one("Deployment", "todo-backend")["spec"]["template"]["spec"]["containers"][0]
+    container = prod.one("Deployment", NAME)["spec"]["template"]["spec"]["containers"][0]
     failures = container["livenessProbe"]["failureThreshold"]
     before = podman.inspect(SERVER)["State"]["Pid"]
     # The startup probe has passed; the next one is liveness.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.manifests import Manifests, Object, rendered
+from tests.kubernetes.manifests import Manifests, Object, rendered, service
 from tests.kubernetes.pod_security import violations
 
 FILES = ["PROD", "DEV", "FULL"]
@@ -98,7 +98,7 @@ def set_in(path: str, value: Any) -> Callable[[Object], None]:
     ],
 )
 def test_the_checks_find_what_the_standard_forbids(path: str, value: Any) -> None:
-    template = rendered("PROD").one("Deployment", "todo-backend")["spec"]["template"]
+    template = rendered("PROD").one("Deployment", service()["service"])["spec"]["template"]
     pod = copy.deepcopy(template["spec"])
     key = [int(one) if one == "0" else one for one in path.split(".")]
     if key[-1] == 0:

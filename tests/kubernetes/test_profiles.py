@@ -11,6 +11,7 @@ import pytest
 
 from deploy.seccomp import MOST, ProfileError, extended, main, profile, traced
 from tests.container.needs import program
+from tests.kubernetes.manifests import service
 
 FORBIDDEN = (
     "acct add_key bpf chroot clock_settime delete_module finit_module init_module io_uring_enter "
@@ -59,6 +60,7 @@ def test_calls_that_reach_beyond_a_container_are_not_among_them(
     assert name not in allowed
 
 
+SERVICE = f"--service={Path(os.environ['SERVICE']).absolute()}"
 TRACE = """\
 10 execve("/usr/bin/runc", ["/usr/bin/runc", "start"], 0x1 /* 7 vars */) = 0
 10 mount("a", "b") = 0
@@ -75,7 +77,7 @@ TRACE = """\
 
 
 def test_a_trace_gives_the_services_calls_and_nobody_elses() -> None:
-    assert traced(TRACE.splitlines()) == {"execve", "clone3", "sendmsg"}
+    assert traced(TRACE.splitlines(), "backend") == {"execve", "clone3", "sendmsg"}
 
 
 def test_traced_calls_are_added_and_refused_ones_are_not(source: str) -> None:
@@ -102,7 +104,7 @@ def test_a_traces_new_calls_are_written_and_named(
 ) -> None:
     (repository / "trace").write_text(TRACE.replace("12 +++", "12 sync() = 0\n12 +++"))
 
-    assert main(["trace"]) == 0
+    assert main([SERVICE, "trace"]) == 0
 
     written = (repository / "seccomp.toml").read_text()
     assert "sync" in tomllib.loads(written)["service"]["traced"]
@@ -115,11 +117,11 @@ def test_a_trace_without_the_service_changes_nothing(
 ) -> None:
     (repository / "trace").write_text("10 sync() = 0\n")
 
-    assert main(["trace"]) == 1
+    assert main([SERVICE, "trace"]) == 1
 
     assert (repository / "seccomp.toml").read_text() == source
     assert (repository / "seccomp.json").read_text() == "{}\n"
-    assert "trace: expected a trace in which the service starts" in capsys.readouterr().err
+    assert "trace: expected a trace in which `-m backend` starts" in capsys.readouterr().err
 
 
 def test_a_profile_that_allows_too_much_is_refused() -> None:
@@ -147,7 +149,7 @@ def test_the_apparmor_profile_compiles() -> None:
     done = compiled(Path(os.environ["APPARMOR"]))
 
     assert done.returncode == 0, done.stderr.decode()
-    assert b"todo-backend" in done.stdout
+    assert service()["service"].encode() in done.stdout
 
 
 def test_an_apparmor_profile_that_is_wrong_would_not_compile(tmp_path: Path) -> None:

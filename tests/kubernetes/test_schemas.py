@@ -6,7 +6,7 @@ import kubernetes_validate
 import pytest
 from kubernetes_validate import utils
 
-from tests.kubernetes.manifests import Manifests, rendered
+from tests.kubernetes.manifests import Manifests, rendered, service
 
 # Every version is there twice: strictly, and with unknown keys allowed.
 MINORS = list(dict.fromkeys(map(utils.major_minor, utils.all_versions())))[-3:]
@@ -33,7 +33,7 @@ def test_the_schemas_are_those_of_three_minors_in_a_row() -> None:
 
 @pytest.mark.parametrize("minor", MINORS)
 def test_a_misspelt_key_would_be_found(minor: str) -> None:
-    broken = copy.deepcopy(rendered("PROD").one("Deployment", "todo-backend"))
+    broken = copy.deepcopy(rendered("PROD").one("Deployment", service()["service"]))
     container = broken["spec"]["template"]["spec"]["containers"][0]
     container["livenesProbe"] = container.pop("livenessProbe")
 

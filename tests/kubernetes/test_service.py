@@ -1,10 +1,8 @@
-"""The manifests and the service agree: on ports, probes, settings, secrets and times."""
+"""The todo service and its manifests agree: on settings, secrets, times and what may be reached."""
 
-import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -13,8 +11,9 @@ from backend.app import create_app
 from backend.settings import Settings
 from serving.settings.secrets import is_secret
 from tests.container.stack import LIMITS, MIB
-from tests.kubernetes.manifests import Manifests, Object, mounted, rendered
+from tests.kubernetes.manifests import Manifests, Object, mounted, rendered, service
 
+NAME = service()["service"]
 # From SIGTERM to SIGKILL, what is left when everything took as long as it may.
 SPARE_SECONDS = 5
 # One for WebSockets to close.
@@ -35,25 +34,11 @@ def prod() -> Manifests:
     return rendered("PROD")
 
 
-def server(manifests: Manifests) -> tuple[Object, Object]:
-    """The pod that serves and its container."""
-    pod = manifests.one("Deployment", "todo-backend")["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    return pod, container
-
-
-def migration(manifests: Manifests) -> tuple[Object, Object]:
-    """The pod that migrates and its container."""
-    pod = manifests.one("Job", "todo-backend-migrate")["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    return pod, container
-
-
 def effective(
     manifests: Manifests, monkeypatch: pytest.MonkeyPatch, secrets: dict[str, str]
 ) -> Settings:
     """The settings that the service would have in its pod."""
-    pod, container = server(manifests)
+    pod, container = manifests.server(NAME)
     for name in list(os.environ):
         if name.removesuffix("_FILE").lower() in Settings.model_fields:
             monkeypatch.delenv(name)
@@ -71,8 +56,22 @@ SECRETS = {
 }
 
 
+def test_the_port_is_the_one_that_the_service_opens(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, container = manifests.server(NAME)
+    (port,) = container["ports"]
+
+    assert port["containerPort"] == effective(manifests, monkeypatch, SECRETS).port
+
+
+@pytest.mark.parametrize("key", ["startup_path", "ready_path", "live_path", "metrics_path"])
+def test_the_service_has_what_its_definition_says(key: str) -> None:
+    assert service()[key] in create_app(Settings()).openapi()["paths"]
+
+
 def test_every_variable_is_one_that_the_service_knows(manifests: Manifests) -> None:
-    for pod, container in (server(manifests), migration(manifests)):
+    for pod, container in (manifests.server(NAME), manifests.migration(NAME)):
         for name in manifests.settings(pod, container):
             field = name.removesuffix("_FILE").lower()
             assert field in Settings.model_fields, f"{name} is no setting of the service"
@@ -87,7 +86,7 @@ def test_every_value_is_one_that_the_service_takes(
 
 
 def test_secrets_are_files_and_never_variables(manifests: Manifests) -> None:
-    for pod, container in (server(manifests), migration(manifests)):
+    for pod, container in (manifests.server(NAME), manifests.migration(NAME)):
         for name in manifests.settings(pod, container):
             field = Settings.model_fields.get(name.removesuffix("_FILE").lower())
             if field is not None and is_secret(field):
@@ -98,7 +97,7 @@ def test_secrets_are_files_and_never_variables(manifests: Manifests) -> None:
 
 def test_every_file_of_a_secret_is_mounted(manifests: Manifests) -> None:
     known = template_keys() if not manifests.of("Secret") else None
-    for pod, container in (server(manifests), migration(manifests)):
+    for pod, container in (manifests.server(NAME), manifests.migration(NAME)):
         files = mounted(pod, container)
         for name, path in manifests.settings(pod, container).items():
             if not name.endswith("_FILE"):
@@ -122,16 +121,16 @@ def template() -> Object:
 
 
 def test_the_template_is_of_the_secret_that_prod_mounts(prod: Manifests) -> None:
-    pod, container = server(prod)
+    pod, container = prod.server(NAME)
     variables = prod.settings(pod, container)
     used = {path.rpartition("/")[2] for name, path in variables.items() if name.endswith("_FILE")}
     (namespace,) = prod.of("Namespace")
 
     assert template_keys() == used
     assert template()["metadata"] == {
-        "name": "todo-backend",
+        "name": NAME,
         "namespace": namespace["metadata"]["name"],
-    }
+    }, "deploy/kubernetes/secret-template.yaml is of another service: write these in its metadata"
     assert not any(template()["stringData"].values())
 
 
@@ -140,90 +139,16 @@ def test_prod_has_no_secret_in_it(prod: Manifests) -> None:
 
 
 def test_the_migration_gets_no_secret_but_the_databases(manifests: Manifests) -> None:
-    assert mounted(*migration(manifests)) == {
-        "/run/secrets/todo-backend/database-url": ("todo-backend", "database-url")
+    assert mounted(*manifests.migration(NAME)) == {
+        f"/run/secrets/{NAME}/database-url": (NAME, "database-url")
     }
-
-
-def test_secrets_are_readable_for_the_services_group_alone(manifests: Manifests) -> None:
-    for _, _, pod in manifests.pods():
-        for volume in pod["volumes"]:
-            if "secret" in volume:
-                assert f"{volume['secret']['defaultMode']:04o}" == "0440", volume
-        assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
-
-
-def test_the_port_is_the_one_that_the_service_opens(
-    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, container = server(manifests)
-    (port,) = container["ports"]
-    (exposed,) = image_configuration()["config"]["ExposedPorts"]
-
-    assert port["containerPort"] == effective(manifests, monkeypatch, SECRETS).port
-    assert exposed == f"{port['containerPort']}/tcp"
-
-
-def image_configuration() -> Any:
-    """The configuration of the image, of the first platform in its layout."""
-    layout = Path(os.environ["IMAGE"])
-    document = json.loads((layout / "index.json").read_text())
-    while "config" not in document:
-        digest = document["manifests"][0]["digest"].removeprefix("sha256:")
-        document = json.loads((layout / "blobs/sha256" / digest).read_text())
-    digest = document["config"]["digest"].removeprefix("sha256:")
-    return json.loads((layout / "blobs/sha256" / digest).read_text())
-
-
-def test_the_user_is_the_images(manifests: Manifests) -> None:
-    user = image_configuration()["config"]["User"]
-    for pod, _ in (server(manifests), migration(manifests)):
-        context = pod["securityContext"]
-        assert f"{context['runAsUser']}:{context['runAsGroup']}" == user
-
-
-def test_services_lead_to_the_pods_ports(manifests: Manifests) -> None:
-    for service in manifests.of("Service"):
-        wanted = service["spec"]["selector"].items()
-        pods = [pod for _, labels, pod in manifests.pods() if wanted <= labels.items()]
-        assert len(pods) == 1, f"{service['metadata']['name']} selects {len(pods)} kinds of pods"
-        names = {port["name"] for port in pods[0]["containers"][0]["ports"]}
-        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
-
-
-@pytest.mark.parametrize(
-    ("probe", "path"),
-    [
-        ("startupProbe", "/health/startup"),
-        ("readinessProbe", "/health/ready"),
-        ("livenessProbe", "/health/live"),
-    ],
-)
-def test_each_probe_asks_what_it_is_for(manifests: Manifests, probe: str, path: str) -> None:
-    _, container = server(manifests)
-    asked = container[probe]["httpGet"]
-
-    assert asked == {"path": path, "port": "http"}
-    assert path in create_app(Settings()).openapi()["paths"]
-
-
-def test_liveness_is_slower_to_act_than_readiness(manifests: Manifests) -> None:
-    _, container = server(manifests)
-
-    def seconds(probe: str) -> int:
-        found = container[probe]
-        return int(found["periodSeconds"] * found["failureThreshold"])
-
-    assert seconds("readinessProbe") <= 6
-    assert seconds("livenessProbe") >= 5 * seconds("readinessProbe")
-    assert seconds("startupProbe") >= 120
 
 
 def test_the_grace_period_covers_drain_and_grace(
     manifests: Manifests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = effective(manifests, monkeypatch, SECRETS)
-    pod, container = server(manifests)
+    pod, container = manifests.server(NAME)
     needed = settings.drain_seconds + SOCKETS_SECONDS + settings.grace_seconds
 
     assert pod["terminationGracePeriodSeconds"] >= needed + SPARE_SECONDS
@@ -234,7 +159,7 @@ def test_the_grace_period_covers_drain_and_grace(
 def test_replicas_leave_the_migration_to_the_job(
     manifests: Manifests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, container = migration(manifests)
+    _, container = manifests.migration(NAME)
 
     assert container["args"] == ["migrate"]
     assert effective(manifests, monkeypatch, SECRETS).auto_migrate is False
@@ -247,19 +172,13 @@ def test_production_demands_keys(prod: Manifests, monkeypatch: pytest.MonkeyPatc
     assert not settings.docs_enabled
 
 
-def test_a_rollout_never_takes_a_replica_away_first(manifests: Manifests) -> None:
-    rolling = manifests.one("Deployment", "todo-backend")["spec"]["strategy"]["rollingUpdate"]
-
-    assert rolling == {"maxSurge": 1, "maxUnavailable": 0}
-
-
 def test_all_replicas_together_leave_the_database_connections(
     prod: Manifests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = effective(prod, monkeypatch, SECRETS)
     each = settings.database_pool_size + settings.database_max_overflow + SIDE_CONNECTIONS
     (scaler,) = prod.of("HorizontalPodAutoscaler")
-    surge = prod.one("Deployment", "todo-backend")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    surge = prod.one("Deployment", NAME)["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
 
     # And one for the migration.
     assert (scaler["spec"]["maxReplicas"] + surge) * each + 1 <= DATABASE_CONNECTIONS
@@ -267,7 +186,7 @@ def test_all_replicas_together_leave_the_database_connections(
 
 def test_the_scaler_has_the_deployment_to_itself(prod: Manifests) -> None:
     (scaler,) = prod.of("HorizontalPodAutoscaler")
-    deployment = prod.one("Deployment", "todo-backend")
+    deployment = prod.one("Deployment", NAME)
 
     assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     assert "replicas" not in deployment["spec"]
@@ -276,14 +195,14 @@ def test_the_scaler_has_the_deployment_to_itself(prod: Manifests) -> None:
 
 def test_a_drained_node_takes_one_replica_at_a_time(prod: Manifests) -> None:
     (budget,) = prod.of("PodDisruptionBudget")
-    labels = prod.one("Deployment", "todo-backend")["spec"]["template"]["metadata"]["labels"]
+    labels = prod.one("Deployment", NAME)["spec"]["template"]["metadata"]["labels"]
 
     assert budget["spec"]["maxUnavailable"] == 1
     assert budget["spec"]["selector"]["matchLabels"] == labels
 
 
 def test_the_limits_are_those_that_the_container_tests_run_under(manifests: Manifests) -> None:
-    pod, container = server(manifests)
+    pod, container = manifests.server(NAME)
     limits = container["resources"]["limits"]
     (tmp,) = [one for one in pod["volumes"] if one["name"] == "tmp"]
 
@@ -291,22 +210,6 @@ def test_the_limits_are_those_that_the_container_tests_run_under(manifests: Mani
     assert limits["memory"] == f"{LIMITS.memory // MIB}Mi"
     assert float(limits["cpu"]) == LIMITS.cpus
     assert tmp["emptyDir"] == {"medium": "Memory", "sizeLimit": "64Mi"}
-
-
-def policies(manifests: Manifests, labels: Object, direction: str) -> list[Object]:
-    """The rules of all policies that select a pod with those labels."""
-    found = []
-    for policy in manifests.of("NetworkPolicy"):
-        selector = policy["spec"]["podSelector"].get("matchLabels", {})
-        if selector.items() <= labels.items():
-            found += policy["spec"].get(direction, [])
-    return found
-
-
-def test_everything_is_denied_that_is_not_allowed(manifests: Manifests) -> None:
-    deny = manifests.one("NetworkPolicy", "default-deny")["spec"]
-
-    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 @pytest.mark.parametrize(
@@ -323,10 +226,10 @@ def test_out_go_only_dns_the_database_and_the_ai_service(
 ) -> None:
     manifests = rendered(file)
     labels = {
-        "app.kubernetes.io/name": "todo-backend",
+        "app.kubernetes.io/name": NAME,
         "app.kubernetes.io/component": component,
     }
-    rules = policies(manifests, labels, "egress")
+    rules = manifests.policies(labels, "egress")
     reached = {(port["protocol"], port["port"]) for rule in rules for port in rule["ports"]}
 
     assert reached == expected
@@ -335,56 +238,45 @@ def test_out_go_only_dns_the_database_and_the_ai_service(
     assert "/0" not in str(rules)
 
 
-def test_only_the_server_is_reached_and_only_at_its_port(manifests: Manifests) -> None:
-    labels = {"app.kubernetes.io/name": "todo-backend", "app.kubernetes.io/component": "server"}
-    rules = policies(manifests, labels, "ingress")
+def test_the_database_is_the_one_that_was_built() -> None:
+    (container,) = rendered("DEV").one("Deployment", "todo-postgres")["spec"]["template"]["spec"][
+        "containers"
+    ]
 
-    assert [rule["ports"] for rule in rules] == [[{"port": "http", "protocol": "TCP"}]]
-    assert [rule for rule in rules if not all(rule.get("from") or [None])] == []
-    labels["app.kubernetes.io/component"] = "migration"
-    assert policies(manifests, labels, "ingress") == []
-
-
-def test_images_are_pinned_to_what_was_built(manifests: Manifests) -> None:
-    digests = {
-        "todo-backend": Path(os.environ["IMAGE_DIGEST"]).read_text().strip(),
-        "todo-postgres": Path(os.environ["POSTGRES_DIGEST"]).read_text().strip(),
-    }
-    for _, _, pod in manifests.pods():
-        for container in pod["containers"]:
-            name, _, digest = container["image"].partition("@")
-            assert digest == digests[name.rpartition("/")[2]]
+    assert container["image"].partition("@")[2] == (
+        Path(os.environ["POSTGRES_DIGEST"]).read_text().strip()
+    )
 
 
 def test_the_migration_is_named_after_its_image(manifests: Manifests) -> None:
-    job = manifests.one("Job", "todo-backend-migrate")
-    digest = re.search(r"@sha256:(\w{12})", migration(manifests)[1]["image"])
+    job = manifests.one("Job", f"{NAME}-migrate")
+    digest = re.search(r"@sha256:(\w{12})", manifests.migration(NAME)[1]["image"])
 
     assert digest
-    assert job["metadata"]["name"] == f"todo-backend-migrate-{digest[1]}"
+    assert job["metadata"]["name"] == f"{NAME}-migrate-{digest[1]}"
 
 
 def test_the_monitor_scrapes_the_service_by_name() -> None:
     manifests = rendered("FULL")
     (monitor,) = manifests.of("ServiceMonitor")
-    (service,) = manifests.of("Service")
+    (found,) = manifests.of("Service")
     (endpoint,) = monitor["spec"]["endpoints"]
 
-    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert endpoint["port"] in {port["name"] for port in found["spec"]["ports"]}
     assert endpoint["path"] in create_app(Settings()).openapi()["paths"]
     wanted = monitor["spec"]["selector"]["matchLabels"].items()
-    assert wanted <= service["metadata"]["labels"].items()
+    assert wanted <= found["metadata"]["labels"].items()
 
 
 def test_the_own_profiles_replace_the_runtimes() -> None:
     manifests = rendered("FULL")
-    for pod, _ in (server(manifests), migration(manifests)):
+    for pod, _ in (manifests.server(NAME), manifests.migration(NAME)):
         context = pod["securityContext"]
         assert context["seccompProfile"] == {
             "type": "Localhost",
-            "localhostProfile": "todo-backend.json",
+            "localhostProfile": f"{NAME}.json",
         }
         assert context["appArmorProfile"] == {
             "type": "Localhost",
-            "localhostProfile": "todo-backend",
+            "localhostProfile": NAME,
         }

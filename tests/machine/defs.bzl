@@ -3,7 +3,7 @@
 load("//tests/container:defs.bzl", "container_test")
 
 _MACHINE = Label("//tests/machine:machine")
-_PROFILE = Label("//deploy:apparmor/todo-backend")
+_PROFILE = Label("//deploy:apparmor")
 
 def machine_test(
         name,
