@@ -1,6 +1,7 @@
 """The Bazel command line: what the person typed, and what Debian mode puts before it."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -37,10 +38,11 @@ def main(arguments: list[str]) -> int:
     try:
         cache = cache_folder(os.environ)
         builder = _place(cache / "builder")
+        if not builder.is_dir() and split(arguments)[1] == "shutdown":
+            # Without a root no server runs.
+            return 0
+        _check(cache)
         if not builder.is_dir():
-            if split(arguments)[1] == "shutdown":
-                # Without a root no server runs.
-                return 0
             _make(builder)
         with contextlib.suppress(OSError):
             # The time of the last use: a root that nobody uses any more is removed some day.
@@ -61,9 +63,37 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
     """This project's folder below the person's cache folder (XDG Base Directory, section 3)."""
     base = environment.get("XDG_CACHE_HOME", "")
     if not base.startswith("/"):
-        home = environment.get("HOME") or Path.home()
+        home = home_folder(environment)
+        if home is None:
+            raise BuilderError(
+                "HOME is not set, and this user has none in /etc/passwd. Set XDG_CACHE_HOME to a "
+                "folder that you can write to."
+            )
         base = f"{home}/.cache"
     return Path(base, "bazel-debian")
+
+
+def home_folder(environment: Mapping[str, str]) -> Path | None:
+    """The person's folder: HOME, else what the user database says; None where neither knows."""
+    if home := environment.get("HOME"):
+        return Path(home)
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def _check(cache: Path) -> None:
+    """Makes sure that the cache folder can be written, before anything is half made."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        if not os.access(cache, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not writable")
+    except OSError as error:
+        raise BuilderError(
+            f"{cache} cannot be written: {error.strerror}. Set XDG_CACHE_HOME to a folder that "
+            "you can write to."
+        ) from None
 
 
 def split(arguments: list[str]) -> tuple[list[str], str | None, list[str]]:
@@ -112,7 +142,8 @@ def _run(arguments: list[str], builder: Path, cache: Path) -> int:
         code = _in_root([*bazel, command, f"--script_path={script.name}", *rest], builder, cache)
         if code:
             return code
-        text = Path(script.name).read_text()
+        # Paths are bytes, in whatever encoding the person's folders are named.
+        text = os.fsdecode(Path(script.name).read_bytes())
     program = ["/bin/bash", "-c", text, *_shown(rest)]
     return os.execv(program[0], program)
 
@@ -145,10 +176,17 @@ def _startup(key: str, cache: Path) -> list[str]:
 
 def _in_root(command: list[str], builder: Path, cache: Path) -> int:
     """Runs a command in the builder root and returns its exit code; signals go to the command."""
-    home = Path(os.environ.get("HOME") or Path.home())
-    folders = [folder for folder in (home, WORKSPACE, cache) if folder.is_dir()]
+    home = home_folder(os.environ)
+    for folder in (WORKSPACE, cache.resolve()):
+        if sandbox.system(builder, folder):
+            raise BuilderError(
+                f"{folder} is a folder of the system, of which Bazel sees the builder root's. "
+                "Keep checkout and cache (XDG_CACHE_HOME) in folders of their own."
+            )
+    folders = [folder for folder in (home, WORKSPACE, cache) if folder and folder.is_dir()]
     reading, writing = os.pipe()
-    wrapped = [_bubblewrap(), *sandbox.arguments(builder, folders), "--info-fd", str(writing)]
+    view = sandbox.arguments(builder, folders, Path.cwd())
+    wrapped = [_bubblewrap(), *view, "--info-fd", str(writing)]
     environment = dict(os.environ)
     environment["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
     for name in ("PYTHONSAFEPATH", "PYTHONDONTWRITEBYTECODE", "BAZEL_REAL"):

@@ -39,6 +39,57 @@ def test_a_relative_xdg_folder_is_ignored_as_the_specification_wants() -> None:
     assert found == Path("/h/.cache/bazel-debian")
 
 
+def test_without_a_home_the_user_database_says_where_the_cache_is() -> None:
+    assert command.cache_folder({}) == Path.home() / ".cache/bazel-debian"
+
+
+def test_a_user_without_any_home_is_told_of_xdg_cache_home(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    assert command.main(["version"]) == 1
+
+    assert "HOME is not set" in (said := capsys.readouterr().err)
+    assert "Set XDG_CACHE_HOME" in said
+
+
+def test_a_home_that_cannot_be_written_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What is no folder holds no folder, for root too.
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("HOME", f"{tmp_path}/home")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    assert command.main(["version"]) == 1
+
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/home/.cache/bazel-debian cannot be written: Not a directory" in said
+    assert "Set XDG_CACHE_HOME" in said
+
+
+def test_the_program_may_be_called_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a bin").mkdir()
+    link = tmp_path / "a bin/bazel"
+    link.symlink_to(Path("tools/bazel").resolve())
+
+    done = subprocess.run(
+        [link, "shutdown"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path)},
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def run_tool(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["tools/bazel", *words],
