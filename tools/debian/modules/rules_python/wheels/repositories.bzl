@@ -102,6 +102,7 @@ def requirement(name):
 _SETTING = """config_setting(
     name = "{name}",
     constraint_values = {constraints},
+    visibility = ["//:__subpackages__"],
 )
 """
 

@@ -1,5 +1,8 @@
 """The configuration of a C++ toolchain that has no compiler."""
 
+load("@rules_cc//cc/common:cc_common.bzl", "cc_common")
+load("@rules_cc//cc/toolchains:cc_toolchain_config_info.bzl", "CcToolchainConfigInfo")
+
 def _no_compiler(ctx):
     return cc_common.create_cc_toolchain_config_info(
         ctx = ctx,
