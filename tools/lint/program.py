@@ -1,17 +1,20 @@
-"""Runs a checker over the workspace's Python, with the settings of pyproject.toml."""
+"""Runs a checker over all of the workspace's files of one language."""
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 
-def files(folder: Path) -> list[str]:
-    """The Python files below a folder, as paths from there."""
-    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.py"))
+def files(folder: Path, suffix: str) -> list[str]:
+    """The files below a folder whose names end so, as paths from there."""
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob(f"*{suffix}"))
     if not found:
-        raise SystemExit(f"{folder}: no Python files; expected the workspace's")
+        raise SystemExit(f"{folder}: no files named *{suffix}; expected the workspace's")
     return found
 
 
@@ -23,7 +26,7 @@ def ruff(arguments: list[str], folder: Path) -> int:
     program = Path(spec.origin).parents[2] / "bin/ruff"
     environment = os.environ | {"RUFF_NO_CACHE": "true"}
     done = subprocess.run(
-        [program, *arguments, *files(folder)], cwd=folder, env=environment, check=False
+        [program, *arguments, *files(folder, ".py")], cwd=folder, env=environment, check=False
     )
     return done.returncode
 
@@ -33,12 +36,48 @@ def mypy(arguments: list[str], folder: Path) -> int:
     from mypy import api  # noqa: PLC0415 - the tests that run ruff have no mypy
 
     os.chdir(folder)
-    output, errors, code = api.run(["--cache-dir=/dev/null", *arguments, *files(folder)])
+    output, errors, code = api.run(["--cache-dir=/dev/null", *arguments, *files(folder, ".py")])
     sys.stdout.write(output)
     sys.stderr.write(errors)
     return code
 
 
+def buildifier(arguments: list[str], folder: Path) -> int:
+    """Runs buildifier, whose path comes first, on copies under the names that files really have."""
+    program, *options = arguments
+    return _on_copies([str(Path(program).absolute()), *options], folder, ".starlark")
+
+
+def shellcheck(arguments: list[str], folder: Path) -> int:
+    """Runs shellcheck, a program of the builder root, over the shell scripts."""
+    program = shutil.which("shellcheck")
+    if program is None:
+        raise SystemExit("shellcheck is not in PATH. On Debian: apt-get install shellcheck")
+    return _on_copies([program, *arguments], folder, ".shell")
+
+
+def _on_copies(command: list[str], folder: Path, suffix: str) -> int:
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as scratch:
+        names = []
+        for file in files(folder, suffix):
+            name = file.removesuffix(suffix)
+            place = Path(scratch, name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            # The template of Bazel's Python rules, whose first line becomes a shebang.
+            text = (folder / file).read_bytes().replace(b"%shebang%", b"#!/bin/sh")
+            place.write_bytes(text)
+            names.append(name)
+        return subprocess.run([*command, *names], cwd=scratch, check=False).returncode
+
+
+CHECKERS: dict[str, Callable[[list[str], Path], int]] = {
+    "buildifier": buildifier,
+    "mypy": mypy,
+    "ruff": ruff,
+    "shellcheck": shellcheck,
+}
+
 if __name__ == "__main__":
     checker, settings, *rest = sys.argv[1:]
-    sys.exit({"mypy": mypy, "ruff": ruff}[checker](rest, Path(settings).absolute().parent))
+    workspace = Path(settings).absolute().parent
+    sys.exit(CHECKERS[checker](rest, workspace))

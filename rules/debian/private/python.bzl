@@ -84,6 +84,7 @@ def _pack(ctx, version):
         return
     library = "usr/lib/python" + version
     archive = "usr/lib/python{}.zip".format(version.replace(".", ""))
+
     # Byte-code left among the interpreter's files would name this machine's folders, and no cache
     # would serve another clone.
     result = ctx.execute(["usr/bin/python3", "-I", "-B", ctx.path(ctx.attr._library), library, archive])

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.debian.builder import sandbox, truststore
+from tools.debian.builder import npm, sandbox, truststore
 from tools.debian.builder.error import BuilderError
 from tools.locks.error import LockError
 
@@ -189,6 +189,8 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
     wrapped = [_bubblewrap(), *view, "--info-fd", str(writing)]
     environment = dict(os.environ)
     environment["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    if registry := npm.registry(environment, cache / "npm-registry"):
+        environment["NPM_CONFIG_REGISTRY"] = registry
     for name in ("PYTHONSAFEPATH", "PYTHONDONTWRITEBYTECODE", "BAZEL_REAL"):
         environment.pop(name, None)
     # bwrap's waiting half would die of a Ctrl-C and leave Bazel behind, so signals are ignored

@@ -15,6 +15,9 @@ def py_runtime(
         stub_shebang: first line of what starts a program.
         **kwargs: as for the original.
     """
+
+    # Bazel 7 has it built in.
+    # buildifier: disable=native-py
     native.py_runtime(
         name = name,
         bootstrap_template = bootstrap_template,

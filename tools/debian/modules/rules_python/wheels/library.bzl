@@ -9,10 +9,11 @@ _missing_requirement = rule(
     doc = "Fails, but only a build that needs it.",
 )
 
-def wheel_library(package, version, platform, deps, extras, lock):
-    """Makes `pkg`, `data` and `dist_info`, and a library for each extra that may be asked for.
+def wheel_library(name, package, version, platform, deps, extras, lock):
+    """Makes the wheel's library, `data` and `dist_info`, and a library for each extra that may be asked for.
 
     Args:
+        name: name of the library: pkg.
         package: name of the package, with underscores.
         version: its version.
         platform: the platform that the wheel is for.
@@ -33,8 +34,11 @@ def wheel_library(package, version, platform, deps, extras, lock):
         srcs = native.glob(["site-packages/*.dist-info/**"]),
         visibility = ["//visibility:public"],
     )
+
+    # Bazel 7 has it built in.
+    # buildifier: disable=native-py
     native.py_library(
-        name = "pkg",
+        name = name,
         srcs = native.glob(
             ["site-packages/**/*.py"],
             allow_empty = True,
@@ -52,6 +56,8 @@ def wheel_library(package, version, platform, deps, extras, lock):
         deps = _libraries(package, version, platform, deps, lock),
     )
     for extra, more in extras.items():
+        # Bazel 7 has it built in.
+        # buildifier: disable=native-py
         native.py_library(
             name = "extra_" + extra,
             tags = ["manual"],

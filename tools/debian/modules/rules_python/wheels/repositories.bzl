@@ -116,7 +116,6 @@ _ALIAS = """alias(
 
 def _hub_impl(ctx):
     lock = json.decode(ctx.attr.lock)
-    platforms = ", ".join(lock)
     packages = {}
     for platform, pins in lock.items():
         for name in pins:

@@ -48,7 +48,8 @@ def build_file(described: Metadata, extras: frozenset[str], target: Target, hub:
     return (
         'load("@rules_python//wheels:library.bzl", "wheel_library")\n'
         f'load("@{hub}//:lock.bzl", "LOCK")\n\n'
-        f"wheel_library(\n{lines}    lock = LOCK,\n)\n"
+        f'wheel_library(\n    name = "pkg",\n'
+        f"{lines}    lock = LOCK,\n)\n"
     )
 
 
