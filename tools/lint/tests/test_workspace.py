@@ -1,0 +1,78 @@
+"""Imports in this workspace go down only (docs/architecture.md, "Rooms")."""
+
+import os
+from pathlib import Path
+
+from tools.lint import imports
+from tools.lint.imports import Closed
+
+SOURCES = Path(os.environ["SOURCES"]).parent
+SERVICES = ("backend", "examples")
+PRODUCT = ("serving", *SERVICES, "image", "rules", "deploy")
+FILES = [file.relative_to(SOURCES) for file in sorted(SOURCES.rglob("*.py"))]
+GRAPH = imports.read(SOURCES, FILES)
+
+
+def is_test(module: str) -> bool:
+    """Whether a module is a test, or helps one: what is tested never sees it."""
+    parts = module.split(".")
+    return (
+        "tests" in parts or parts[-1] in {"conftest", "fixtures"} or parts[-1].startswith("test_")
+    )
+
+
+CLOSED = [
+    *(
+        Closed("serving", other, "serving knows no service and no image")
+        for other in (*SERVICES, "image", "rules", "deploy", "bench", "tools")
+    ),
+    *(
+        Closed(room, service, "recipes and rules serve any service")
+        for room in ("image", "rules")
+        for service in SERVICES
+    ),
+    *(
+        Closed(room, "tools.debian", "tools/debian is a tree of its own")
+        for room in (*PRODUCT, "bench", "tests")
+    ),
+    *(
+        Closed(f"tools.{other}", "tools.debian", "tools/debian is a tree of its own")
+        for other in sorted({name.split(".")[1] for name in GRAPH if name.startswith("tools.")})
+        if other != "debian"
+    ),
+    *(
+        Closed("tools.debian", other, "tools/debian reaches out for nothing but tools/locks")
+        for other in (*PRODUCT, "bench", "tests", "tools.lint", "tools.requirements", "tools.dev")
+    ),
+    *(
+        Closed("tools.locks", other, "tools/locks lies below all who use it")
+        for other in (*PRODUCT, "bench", "tests", "tools.lint", "tools.requirements", "tools.dev")
+    ),
+]
+TESTS_ARE_NOT_PRODUCT = [
+    Closed(room, "tests", "product code never knows its tests") for room in PRODUCT
+]
+
+
+def test_the_workspace_was_read() -> None:
+    assert {name.split(".")[0] for name in GRAPH} >= {"serving", "backend", "rules", "tools"}
+
+
+def test_no_modules_import_each_other() -> None:
+    assert imports.circles(GRAPH) == []
+
+
+def test_imports_go_down_only() -> None:
+    assert imports.trespasses(GRAPH, CLOSED) == []
+
+
+def test_product_code_imports_no_tests() -> None:
+    product = {name: found for name, found in GRAPH.items() if not is_test(name)}
+    inside = [
+        f"{name}:{line} imports {imported}"
+        for name, found in product.items()
+        for imported, line in found.items()
+        if name.split(".")[0] in PRODUCT and is_test(imported)
+    ]
+
+    assert imports.trespasses(product, TESTS_ARE_NOT_PRODUCT) + inside == []
