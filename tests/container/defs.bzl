@@ -12,6 +12,7 @@ def container_test(
         srcs,
         image,
         postgres = None,
+        service = None,
         deps = [],
         data = [],
         env = {},
@@ -27,6 +28,7 @@ def container_test(
         srcs: test modules.
         image: OCI layout, for fixture `image`.
         postgres: OCI layout, for fixture `postgres`.
+        service: the image's service (`NAME.service`), whose definition tests find by SERVICE.
         deps: libraries that the tests import.
         data: files that the tests read.
         env: more environment variables.
@@ -41,12 +43,14 @@ def container_test(
         size = size,
         srcs = [main, _RUNNER] + srcs,
         args = ["-p " + plugin for plugin in plugins] + ["$(rootpaths {})".format(src) for src in srcs],
-        data = data + [image, _SECCOMP, _SETTINGS] + ([postgres] if postgres else []),
+        data = data + [image, _SECCOMP, _SETTINGS] + ([postgres] if postgres else []) + ([service] if service else []),
         env = {
             "IMAGE": "$(rootpath {})".format(image),
             "PYTHONDONTWRITEBYTECODE": "1",
             "SECCOMP": "$(rootpath {})".format(_SECCOMP),
-        } | ({"POSTGRES": "$(rootpath {})".format(postgres)} if postgres else {}) | env,
+        } | ({"POSTGRES": "$(rootpath {})".format(postgres)} if postgres else {}) | (
+            {"SERVICE": "$(rootpath {})".format(service)} if service else {}
+        ) | env,
         main = main,
         # Bazel's linux-sandbox is a user namespace with one user id and /sys read-only: in it runc
         # can neither become the image's user nor set limits. The tests make namespaces themselves.
@@ -57,5 +61,22 @@ def container_test(
             "@pypi//httpx",
             "@pypi//pytest",
         ],
+        **kwargs
+    )
+
+def service_test(name, image, service, **kwargs):
+    """Runs a service's image as production does: probes, limits, read-only root, SIGTERM.
+
+    Args:
+        name: name of the test.
+        image: OCI layout of its image.
+        service: its definition, `NAME.service` of its `service_image`.
+        **kwargs: as for container_test.
+    """
+    container_test(
+        name = name,
+        srcs = ["//tests/container:test_service.py"],
+        image = image,
+        service = service,
         **kwargs
     )

@@ -1,18 +1,23 @@
-"""The image runs as a production system runs it: confined, on a read-only root file system."""
+"""Any service's image runs as a production system runs it: confined, on a read-only root."""
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
+from deploy import definition
 from tests.container.bundle import SecurityContext
+from tests.container.cgroups import Cgroups
 from tests.container.runtime import Container, Runtime, Unpacked
 from tests.container.stack import LIMITS
 
-URL = "http://127.0.0.1:8000"
+SERVICE = definition.read(Path(os.environ["SERVICE"]))
+URL = f"http://127.0.0.1:{SERVICE['port']}"
 READY_SECONDS = 30.0
 STOP_SECONDS = 5.0
 
@@ -34,7 +39,7 @@ print(json.dumps(written))
 
 def ready() -> bool:
     try:
-        return httpx.get(f"{URL}/health/ready", timeout=2).status_code == 200
+        return httpx.get(f"{URL}{SERVICE['ready_path']}", timeout=2).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -48,22 +53,31 @@ def service(
 ) -> Iterator[Container]:
     """A ready service. Tests leave it as it is; the last one ends it."""
     began = time.monotonic()
-    container = runtime.start(image, context, name="backend", limits=LIMITS)
+    container = runtime.start(image, context, name=SERVICE["container"], limits=LIMITS)
     container.until(ready, "ready", READY_SECONDS)
     record_testsuite_property("seconds_to_ready", f"{time.monotonic() - began:.2f}")
     yield container
     container.remove()
 
 
-def test_the_image_serves_todos(service: Container) -> None:
-    draft = {"title": "Water the plants"}
-    created = httpx.post(f"{URL}/api/v1/todos", json=draft)
-    assert created.status_code == 201, created.text
+@pytest.mark.parametrize("key", ["startup_path", "ready_path", "live_path", "metrics_path"])
+def test_its_probes_and_metrics_answer(service: Container, key: str) -> None:
+    answer = httpx.get(f"{URL}{SERVICE[key]}")
 
-    read = httpx.get(f"{URL}{created.headers['location']}")
+    assert answer.status_code == 200, answer.text
 
-    assert read.status_code == 200, read.text
-    assert read.json()["title"] == "Water the plants"
+
+def test_it_runs_within_its_limits(service: Container, cgroups: Cgroups | None) -> None:
+    assert len(service.processes()) <= (LIMITS.pids or 0)
+    # An ordinary user has no control groups; //tests/container:limits says so.
+    if cgroups is not None:
+        assert LIMITS.memory is not None
+        assert cgroups.memory_limit(service.name) == LIMITS.memory
+        assert cgroups.memory_used(service.name) < LIMITS.memory * 0.8
+
+
+def test_a_path_that_is_too_long_is_refused(service: Container) -> None:
+    assert httpx.get(f"{URL}/{'x' * 20_000}").status_code in {400, 414, 431}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,19 @@ from tests.structure import checks, libraries
 @pytest.fixture(scope="module")
 def expected() -> dict[str, Any]:
     content: dict[str, Any] = json.loads(Path(os.environ["EXPECTED"]).read_text())
+    if "SERVICE" in os.environ:
+        content |= _expected_of_service(json.loads(Path(os.environ["SERVICE"]).read_text()))
     return content
+
+
+def _expected_of_service(definition: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "entrypoint": definition["entrypoint"],
+        "environment": definition["environment"],
+        "labels_exactly": definition["labels"],
+        "port": f"{definition['port']}/tcp",
+        "user": f"{definition['uid']}:{definition['gid']}",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +64,14 @@ def test_its_entry_point_is_as_expected(image: Image, expected: dict[str, Any]) 
 
 def test_it_exposes_its_port_and_no_other(image: Image, expected: dict[str, Any]) -> None:
     assert image.configuration.exposed_ports == [expected["port"]]
+
+
+def test_it_is_what_its_services_definition_says(image: Image, expected: dict[str, Any]) -> None:
+    if "user" not in expected:
+        return
+    assert image.configuration.user == expected["user"]
+    assert image.configuration.environment == expected["environment"]
+    assert image.configuration.labels == expected["labels_exactly"]
 
 
 def test_it_is_for_its_platform(image: Image, expected: dict[str, Any]) -> None:
