@@ -1,0 +1,1 @@
+"""Services that show how one is made; nothing else imports them."""

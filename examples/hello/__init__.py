@@ -1,0 +1,3 @@
+"""The smallest service on `serving/`: one route, no database."""
+
+__version__ = "1.0.0"

@@ -1,0 +1,31 @@
+"""The service greets, as it was told to."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from examples.hello.app import create_app
+from examples.hello.settings import Settings
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=create_app(Settings(salutation="Welcome")))
+    async with httpx.AsyncClient(transport=transport, base_url="http://hello") as made:
+        yield made
+
+
+@pytest.mark.anyio
+async def test_a_greeting_begins_with_the_salutation(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/v1/greetings/Ada")
+
+    assert answer.json() == {"greeting": "Welcome, Ada"}
+
+
+@pytest.mark.anyio
+async def test_another_path_is_a_problem_of_the_service(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/v1/greetings")
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
