@@ -61,6 +61,16 @@ def _hash(ctx, url):
     ctx.delete("other.deb")
     return sums[0].split(" ")[0] if sums else None
 
+def _cached(ctx):
+    """The file's copy in Bazel's repository cache, at its usual place; None where there is none.
+
+    Bazel passes over one that is not what its name says, without a word.
+    """
+    place = ctx.path(".").dirname.dirname.dirname
+    for name in ["cache", "repos", "v1", "content_addressable", "sha256", ctx.attr.sha256, "file"]:
+        place = place.get_child(name)
+    return place if place.exists else None
+
 def _explain(ctx, title, urls):
     """Fails with the reason why no source gave the locked file."""
     for url in urls:
@@ -72,6 +82,13 @@ got      {}
 from     {}
 The mirror is broken or has been tampered with, or the lock was edited by hand. If the archive
 itself changed, `{}` locks what it has now.""".format(title, ctx.attr.sha256, found, url, _UPDATE))
+    broken = _cached(ctx)
+    if broken:
+        fail("""{}: the copy in Bazel's repository cache is broken (its sha256 is
+not {}), and no mirror gave another. Remove it and go on with a network:
+  {}
+Tried:
+  {}""".format(title, ctx.attr.sha256, broken, "\n  ".join(urls)))
     fail("""{}: no mirror has it. Tried:
   {}
 Debian drops a version from its mirrors when a newer one comes. `{}` locks

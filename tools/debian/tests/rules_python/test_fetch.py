@@ -117,12 +117,13 @@ def test_a_wheel_that_is_missing_for_a_cpu_names_it_and_what_there_is(machine: M
 
 
 def test_no_index_that_answers_names_what_was_tried_and_how_to_set_one(machine: Machine) -> None:
-    machine.settings = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
+    machine.settings = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "2"}
     done = machine.fetch("linux_x86_64", "0" * 64)
     assert done.returncode == 1
     assert "no Python index that answers has it" in done.stderr
     assert "Tried: http://127.0.0.1:9/simple" in done.stderr
-    assert "Connection refused" in done.stderr
+    # Three tries, one line.
+    assert done.stderr.count("Connection refused") == 1
     assert "pip config set global.index-url" in done.stderr
 
 

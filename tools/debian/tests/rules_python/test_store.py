@@ -1,3 +1,5 @@
+"""Wheels are fetched once for all who ask, and checked each time."""
+
 import hashlib
 import threading
 import time
@@ -69,6 +71,22 @@ def test_a_file_that_was_changed_is_fetched_again(tmp_path: Path, pip: Index) ->
     path = Store(tmp_path, X86).wheel(one)
     path.write_text("changed")
     assert index.sha256(Store(tmp_path, X86).wheel(one)) == one.hashes[0]
+
+
+def test_a_broken_copy_is_named_where_no_new_one_can_be_had(
+    tmp_path: Path, pip: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = pip.wanted("one")
+    held = Store(tmp_path, X86).wheel(one)
+    held.write_bytes(b"torn")
+
+    def offline(*_: object) -> list[Path]:
+        raise WheelError("no index answers")
+
+    monkeypatch.setattr(index, "download", offline)
+
+    with pytest.raises(WheelError, match=rf"^{held}: .* is broken[\s\S]*no index answers"):
+        Store(tmp_path, X86).wheel(one)
 
 
 def test_those_who_wait_are_served_together(tmp_path: Path, pip: Index) -> None:

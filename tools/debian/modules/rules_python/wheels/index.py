@@ -33,6 +33,7 @@ _UNREACHABLE = re.compile(
     r"name resolution|CERTIFICATE_VERIFY_FAILED|Could not fetch URL \S+: (?!404 )|"
     r"HTTP error (?!404 )\d|There was a problem confirming the ssl certificate"
 )
+_RETRY = re.compile(r"Retrying \(Retry\([^)]*\)\) after | object at 0x[0-9a-f]+")
 _GOT = re.compile(r"^\s*Got\s+([0-9a-f]{64})$", re.MULTILINE)
 _NO_FILE = "No matching distribution found"
 _LINES = 12
@@ -109,8 +110,9 @@ def _failure(wanted: Wanted, target: Target, output: str) -> str:
         return "pip is missing. On Debian: apt-get install python3-pip"
     if got := _GOT.search(output):
         return mismatch(wanted, got[1], _source(output))
+    # pip says the same of each of its retries, but for how many are left.
     silent = dict.fromkeys(
-        line.strip() for line in output.splitlines() if _UNREACHABLE.search(line)
+        _RETRY.sub("", line).strip() for line in output.splitlines() if _UNREACHABLE.search(line)
     )
     if silent:
         reasons = "".join(f"\n    {line}" for line in list(silent)[:_LINES])

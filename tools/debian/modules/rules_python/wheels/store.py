@@ -59,7 +59,15 @@ class Store:
                 # Where one of them cannot be had, each fetches its own and says so itself.
                 with contextlib.suppress(WheelError):
                     self._fetch(list(taken.values()))
-            return self._held(wanted) or self._fetch([wanted])[0]
+            try:
+                return self._held(wanted) or self._fetch([wanted])[0]
+            except WheelError as error:
+                if broken := list(self._place(wanted).glob("*.whl")):
+                    raise WheelError(
+                        f"{broken[0]}: this copy, fetched before, is broken: its sha256 is "
+                        f"{index.sha256(broken[0])}. A new one could not be had.\n{error}"
+                    ) from None
+                raise
 
     def _place(self, wanted: Wanted) -> Path:
         hashes = hashlib.sha256(" ".join(sorted(wanted.hashes)).encode()).hexdigest()
