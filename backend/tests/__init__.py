@@ -1,0 +1,1 @@
+"""Tests of the todo service, and what they share."""

@@ -1,3 +1,5 @@
+"""What the tests of the service are given: an application, a client, a database."""
+
 import asyncio
 import os
 import uuid

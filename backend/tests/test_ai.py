@@ -1,3 +1,5 @@
+"""Suggestions: what is asked of the AI service, and what its failures become."""
+
 import asyncio
 import json
 from collections.abc import Iterator

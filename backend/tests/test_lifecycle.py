@@ -1,3 +1,5 @@
+"""The process from its start to its end: exit codes, draining, signals."""
+
 import asyncio
 import os
 import signal

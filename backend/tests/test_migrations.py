@@ -1,3 +1,5 @@
+"""Migrations lead from nothing to what the models say, and refuse what they cannot do."""
+
 import asyncio
 import re
 from pathlib import Path

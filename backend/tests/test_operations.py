@@ -1,3 +1,5 @@
+"""What operators see: health, status, metrics, logs."""
+
 import asyncio
 import io
 import json

@@ -1,3 +1,5 @@
+"""Lists: pages, filters, orders and cursors."""
+
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID

@@ -1,3 +1,5 @@
+"""What protects the service: keys, limits, headers."""
+
 import hashlib
 import re
 import select

@@ -1,3 +1,5 @@
+"""WebSocket clients: events, limits, and an orderly end."""
+
 import asyncio
 import json
 import socket

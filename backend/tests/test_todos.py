@@ -1,3 +1,5 @@
+"""Todos over HTTP: create, read, change, delete, and what comes of conflicts."""
+
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any

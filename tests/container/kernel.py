@@ -19,7 +19,7 @@ def _check(result: int, what: str) -> None:
 
 
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
-    """mount(2); raises `OSError` naming the target."""
+    """Mounts a file system; raises `OSError` naming the target."""
     # The kernel takes no empty string for "no file system".
     result = _libc.mount(
         source.encode(),

@@ -1,3 +1,5 @@
+"""The newest of what the archive offers is locked, and what changed is told."""
+
 import json
 from dataclasses import replace
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Byte-code depends on the source alone, and needs no look at a time."""
+
 import argparse
 import importlib.util
 import inspect

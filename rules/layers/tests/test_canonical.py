@@ -1,3 +1,5 @@
+"""Code objects are written by value: equal code, equal bytes."""
+
 import argparse
 import asyncio.base_events
 import inspect

@@ -1,3 +1,5 @@
+"""Files come out of .deb archives as Debian packed them."""
+
 import gzip
 import io
 import lzma

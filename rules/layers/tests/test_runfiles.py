@@ -1,3 +1,5 @@
+"""Sources and wheels of a program find their places in a layer."""
+
 import pytest
 
 from rules.layers.runfiles import Places, runnable

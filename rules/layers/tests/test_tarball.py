@@ -1,3 +1,5 @@
+"""Archives have the same bytes whatever the machine, and only what is meant."""
+
 import gzip
 import hashlib
 import random

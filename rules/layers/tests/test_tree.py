@@ -1,3 +1,5 @@
+"""A root laid out as a folder is what the layers say."""
+
 import pytest
 
 from rules.layers.tree import Directory, File, LayerError, Symlink, Tree, normal

@@ -1,3 +1,5 @@
+"""A layer: its archive, its digests, what stays out."""
+
 import json
 import os
 import subprocess

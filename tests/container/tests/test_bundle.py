@@ -1,3 +1,5 @@
+"""A container's configuration for runc is what the cluster's would be."""
+
 import json
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,5 @@
+"""Control groups of both versions are found and limited."""
+
 import os
 import signal
 from pathlib import Path

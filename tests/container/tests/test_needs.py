@@ -1,3 +1,5 @@
+"""What a machine lacks for a test is named, with the remedy."""
+
 from pathlib import Path
 
 import pytest

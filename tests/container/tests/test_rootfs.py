@@ -1,3 +1,5 @@
+"""Layers are unpacked as a container runtime does it, whiteouts and all."""
+
 import os
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""The virtual machine's command line, with and without KVM."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""What is handed to the virtual machine, and what comes back."""
+
 from pathlib import Path
 
 from tests.machine.job import Job

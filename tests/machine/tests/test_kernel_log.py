@@ -1,3 +1,5 @@
+"""What a kernel's log says of refusals."""
+
 import os
 from pathlib import Path
 

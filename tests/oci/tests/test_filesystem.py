@@ -1,3 +1,5 @@
+"""An image's files as its layers leave them."""
+
 from tests.oci.filesystem import DIRECTORY, HARDLINK, Entry, Filesystem
 from tests.oci.samples import file, folder, link
 

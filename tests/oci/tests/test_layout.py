@@ -1,3 +1,5 @@
+"""Layouts are read, and torn ones refused (OCI image layout specification)."""
+
 from pathlib import Path
 
 import pytest

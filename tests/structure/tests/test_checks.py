@@ -1,3 +1,5 @@
+"""Each check of the structure tests finds what it is there to find."""
+
 import importlib.util
 import marshal
 import struct

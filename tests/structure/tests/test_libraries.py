@@ -1,3 +1,5 @@
+"""Libraries that ELF files need are looked for as the loader would."""
+
 from collections.abc import Mapping
 
 import pytest

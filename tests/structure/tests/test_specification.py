@@ -1,3 +1,5 @@
+"""What a structure test asks for is read strictly."""
+
 import json
 from pathlib import Path
 from typing import Any

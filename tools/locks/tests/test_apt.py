@@ -1,3 +1,5 @@
+"""Mirrors are those of this machine's apt, or of the environment."""
+
 import http.server
 import threading
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""pytest under Bazel: shards, filters, reports, and no success without a test."""
+
 import os
 import subprocess
 import sys

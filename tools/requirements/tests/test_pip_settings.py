@@ -1,3 +1,5 @@
+"""pip's settings are read where pip reads them, and told to uv."""
+
 import os
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""The lock of wheels is replaced as a whole, and what changed is told."""
+
 from pathlib import Path
 
 import pytest

@@ -1,3 +1,5 @@
+"""What the person typed reaches Bazel, and signals and exit codes come back."""
+
 import os
 import signal
 import subprocess

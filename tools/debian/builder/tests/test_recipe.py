@@ -1,3 +1,5 @@
+"""A recipe is read strictly; what is wrong is named with its file."""
+
 from pathlib import Path
 
 import pytest

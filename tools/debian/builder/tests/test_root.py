@@ -1,3 +1,5 @@
+"""The builder root is there as a whole or not at all."""
+
 import fcntl
 import os
 import signal

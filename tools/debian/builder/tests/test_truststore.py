@@ -1,3 +1,5 @@
+"""Java's trust store has the certificates of the PEM bundle."""
+
 import base64
 import hashlib
 import struct

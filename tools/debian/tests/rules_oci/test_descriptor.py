@@ -1,3 +1,5 @@
+"""A layer is described by its bytes, not by its name."""
+
 import hashlib
 import json
 import shutil

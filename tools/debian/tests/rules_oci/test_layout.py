@@ -1,3 +1,5 @@
+"""Manifests, configs and indexes are written as rules_oci 2.3.0 writes them."""
+
 import hashlib
 import json
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Images are handed to docker, podman or nerdctl as an archive that they know."""
+
 import hashlib
 import io
 import json

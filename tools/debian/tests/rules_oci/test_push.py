@@ -1,3 +1,5 @@
+"""An image is pushed by digest first, then tagged."""
+
 import json
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Wheels are unpacked whole, and never outside of their folder."""
+
 import zipfile
 from pathlib import Path
 

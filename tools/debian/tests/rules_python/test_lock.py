@@ -1,3 +1,5 @@
+"""Of a lock, what holds for the target is chosen."""
+
 from pathlib import Path
 
 import pytest

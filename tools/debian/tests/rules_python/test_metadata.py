@@ -1,3 +1,5 @@
+"""What a wheel needs, by its metadata, for the target and the lock's extras."""
+
 from pathlib import Path
 
 import pytest

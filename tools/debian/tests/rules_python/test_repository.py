@@ -1,3 +1,5 @@
+"""A wheel's repository has its files and a BUILD file that says what it needs."""
+
 import hashlib
 from pathlib import Path
 

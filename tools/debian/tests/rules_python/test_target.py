@@ -1,3 +1,5 @@
+"""The target is the machine that the image is for, not the one that fetches."""
+
 import pytest
 
 from tools.debian.modules.rules_python.wheels.error import WheelError
