@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-import httpx
-
+from tests.container import probe
 from tests.container.needs import program
 
 _ADDRESS = "127.0.2.1:8080"
@@ -100,7 +99,4 @@ class Balancer:
 
     def health(self) -> int:
         """The status code of readiness behind it; 0 where nothing answers."""
-        try:
-            return httpx.get(f"{self.url}/health/ready", timeout=5).status_code
-        except httpx.TransportError:
-            return 0
+        return probe.status(f"{self.url}/health/ready")

@@ -83,11 +83,10 @@ def stack(
     postgres: Unpacked,
     context: SecurityContext,
     cgroups: Cgroups | None,
-    tmp_path_factory: pytest.TempPathFactory,
     scratch: Path,
 ) -> Iterator[Stack]:
     """PostgreSQL and an AI service that run, and a database that is empty."""
-    folder = scratch / tmp_path_factory.mktemp("stack").name
-    folder.mkdir()
+    folder = scratch / "stack"
+    folder.mkdir(exist_ok=True)
     with Stack(runtime, image, postgres, context, folder, limits=cgroups is not None) as made:
         yield made

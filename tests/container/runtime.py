@@ -110,6 +110,7 @@ class Container:
     pid: int = 0
     exit_code: int | None = None
     _descriptor: int = -1
+    _removed: bool = False
 
     def _create(self) -> None:
         pid_file, log = self.folder / "pid", self.folder / "runc.log"
@@ -223,10 +224,13 @@ class Container:
                 )
             if time.monotonic() > deadline:
                 raise ContainerError(f"{self.name}: not {what} within {seconds:g} s\n{self.log}")
-            time.sleep(0.01)
+            time.sleep(patient(0.01))
 
     def remove(self) -> None:
-        """Kills and forgets it; what it wrote stays readable."""
+        """Kills and forgets it, once; what it wrote stays readable."""
+        if self._removed:
+            return
+        self._removed = True
         if self._descriptor >= 0:
             self.signal(signal.SIGKILL)
             self.wait(_KILL_SECONDS)

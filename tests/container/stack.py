@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from typing import Self
 import asyncpg
 import httpx
 
+from tests.container import probe
 from tests.container.bundle import Mount, SecurityContext
 from tests.container.cgroups import Limits
 from tests.container.clock import Clock
@@ -31,7 +33,7 @@ PASSWORD = "a password: with 'odd' characters"
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 PROBES = ("live", "ready", "startup")
-WELL = {(probe, 200) for probe in PROBES}
+WELL = {(name, 200) for name in PROBES}
 # What the AI service proposes for any todo.
 SUGGESTIONS = {"subtasks": ["find the can", "fill it"], "priority": "high", "due": None}
 # The numbers that deploy/ recommends.
@@ -62,19 +64,16 @@ class Replica:
         headers = {"Authorization": f"Bearer {API_KEY}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=10, **options)  # type: ignore[arg-type]
 
-    def health(self, probe: str = "ready") -> int:
+    def health(self, name: str = "ready") -> int:
         """The status code of a probe; 0 where nothing answers."""
-        try:
-            return httpx.get(f"{self.url}/health/{probe}", timeout=5).status_code
-        except httpx.TransportError:
-            return 0
+        return probe.status(f"{self.url}/health/{name}")
 
     def probes(self, seconds: float) -> set[tuple[str, int]]:
         """What each probe answers for a while, over and over."""
         deadline = time.monotonic() + seconds
         seen = set()
         while time.monotonic() < deadline:
-            seen |= {(probe, self.health(probe)) for probe in PROBES}
+            seen |= {(name, self.health(name)) for name in PROBES}
             time.sleep(0.1)
         return seen
 
@@ -100,7 +99,7 @@ class Stack:
         *,
         limits: bool = True,
     ) -> None:
-        """`folder` is empty, and keeps the database between its starts."""
+        """`folder` keeps PostgreSQL's files; a stack that finds some takes them, emptied."""
         self._runtime = runtime
         self._backend = backend
         self._postgres = postgres
@@ -109,8 +108,11 @@ class Stack:
         self._data = folder / "postgres"
         self._secret = folder / "password"
         self._database: Container | None = None
-        self._replicas = 0
+        self._replicas: list[Container] = []
         self.ai = AiStub("127.0.0.6", behaviour=says(SUGGESTIONS))
+        self._used = self._data.exists()
+        if self._used:
+            return
         self._data.mkdir()
         self._secret.write_text(PASSWORD + "\n")
         if os.geteuid() == 0:
@@ -127,10 +129,14 @@ class Stack:
     def __enter__(self) -> Self:
         self.ai.start()
         self.start_database()
+        if self._used:
+            self._empty_database()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Another stack, of another module of tests, is to have the address.
+        # Another stack, of another module of tests, is to have the addresses.
+        for replica in self._replicas:
+            replica.remove()
         if self._database is not None:
             self._database.remove()
         self.ai.stop()
@@ -162,8 +168,23 @@ class Stack:
         self._database.until(self._accepts, "accepting connections", READY_SECONDS)
 
     def _accepts(self) -> bool:
+        # Asked again and again by a program, a slow processor would do little else.
+        try:
+            socket.create_connection((_DATABASE_HOST, 5432), timeout=1).close()
+        except OSError:
+            return False
         done = self.database.execute(f"{_PROGRAMS}/pg_isready", "-h", _DATABASE_HOST, "-q")
         return done.returncode == 0
+
+    def _empty_database(self) -> None:
+        """As initdb would, which takes the longest of all in an emulated machine."""
+        with asyncio.Runner() as runner:
+            session = runner.run(_connect("postgres"))
+            try:
+                runner.run(session.execute("DROP DATABASE todo WITH (FORCE)"))
+                runner.run(session.execute("CREATE DATABASE todo"))
+            finally:
+                runner.run(session.close())
 
     def stop_database(self, number: int = signal.SIGINT) -> None:
         """Stops PostgreSQL: SIGINT breaks connections off, SIGKILL is a crash."""
@@ -191,11 +212,7 @@ class Stack:
         All else is answered as fast as ever.
         """
         with asyncio.Runner() as runner:
-            session: asyncpg.Connection[asyncpg.Record] = runner.run(
-                asyncpg.connect(
-                    host=_DATABASE_HOST, user="todo", database="todo", password=PASSWORD
-                )
-            )
+            session = runner.run(_connect("todo"))
             try:
                 runner.run(session.execute("BEGIN; LOCK TABLE todos"))
                 yield
@@ -236,9 +253,9 @@ class Stack:
         """
         if patient:
             environment = _PATIENT | environment
-        self._replicas += 1
-        host = host or f"127.0.1.{self._replicas}"
+        host = host or f"127.0.1.{len(self._replicas) + 1}"
         container = self._start("backend", None, {"HOST": host, **environment}, context, clock)
+        self._replicas.append(container)
         return Replica(container, f"http://{host}:8000")
 
     def _start(
@@ -258,6 +275,12 @@ class Stack:
             mounts=[Mount(self._secret, _PASSWORD_FILE), *([clock.mount] if clock else [])],
             limits=LIMITS if self._limits else None,
         )
+
+
+async def _connect(database: str) -> "asyncpg.Connection[asyncpg.Record]":
+    return await asyncpg.connect(
+        host=_DATABASE_HOST, user="todo", database=database, password=PASSWORD
+    )
 
 
 def log_lines(container: Container) -> list[dict[str, object]]:

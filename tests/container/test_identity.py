@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.container import probe
 from tests.container.bundle import SecurityContext
 from tests.container.namespaces import Identity
 from tests.container.runtime import Container, Runtime, Unpacked
@@ -30,10 +30,7 @@ def service(
 
 
 def ready() -> bool:
-    try:
-        return httpx.get("http://127.0.0.1:8000/health/ready", timeout=2).status_code == 200
-    except httpx.TransportError:
-        return False
+    return probe.status("http://127.0.0.1:8000/health/ready") == 200
 
 
 def test_its_user_and_group_are_the_images(service: Container) -> None:

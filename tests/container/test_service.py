@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from deploy import definition
+from tests.container import probe
 from tests.container.bundle import SecurityContext
 from tests.container.cgroups import Cgroups
 from tests.container.runtime import Container, Runtime, Unpacked
@@ -38,10 +39,7 @@ print(json.dumps(written))
 
 
 def ready() -> bool:
-    try:
-        return httpx.get(f"{URL}{SERVICE['ready_path']}", timeout=2).status_code == 200
-    except httpx.TransportError:
-        return False
+    return probe.status(f"{URL}{SERVICE['ready_path']}") == 200
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,7 @@ def machine_test(
         } | env,
         main = Label("//tests/machine:main.py"),
         plugins = ["tests.container.fixtures", "tests.machine.fixtures"] + plugins,
-        # Two processors for two; its time is measured by tests that run in it.
-        tags = tags + ["cpu:2"],
+        tags = tags,
         target_compatible_with = ["@platforms//cpu:x86_64"],
         deps = deps + ["//tests/machine:harness"],
         **kwargs

@@ -39,11 +39,15 @@ class AccelerationError(MachineError):
 
 @dataclass(frozen=True)
 class Share:
-    """A folder of this machine that the virtual machine can mount by its tag."""
+    """A folder of this machine that the virtual machine can mount by its tag.
+
+    With `as_root`, what belongs to this process's user here belongs to root there.
+    """
 
     tag: str
     folder: Path
     read_only: bool = True
+    as_root: bool = False
 
 
 def accelerator(device: Path = KVM) -> str:
@@ -158,6 +162,16 @@ def _virtiofsd(tree: Path, share: Share) -> list[str]:
         "--log-level=error",
         # What is read-only does not change while the machine runs.
         *(["--readonly", "--cache=always"] if share.read_only else ["--cache=auto"]),
+        *_translation(share),
+    ]
+
+
+def _translation(share: Share) -> list[str]:
+    if not share.as_root or os.geteuid() == 0:
+        return []
+    return [
+        f"--translate-uid=host:{os.geteuid()}:0:1",
+        f"--translate-gid=host:{os.getegid()}:0:1",
     ]
 
 
@@ -179,7 +193,7 @@ def _qemu(tree: Path, parameters: str, shares: Sequence[Share], acceleration: st
         "-machine", "q35,memory-backend=memory", "-accel", acceleration,
         # Some hypervisors, themselves virtual, report this register and refuse to set it.
         "-cpu", "max,arch-capabilities=off",
-        "-smp", str(min(2, os.cpu_count() or 1)), "-m", str(_MEMORY_MIB),
+        "-smp", str(_processors(acceleration)), "-m", str(_MEMORY_MIB),
         # Shared with virtiofsd.
         "-object", f"memory-backend-memfd,id=memory,size={_MEMORY_MIB}M,share=on",
         # No network, no disk, no screen, no devices but those named.
@@ -188,6 +202,15 @@ def _qemu(tree: Path, parameters: str, shares: Sequence[Share], acceleration: st
         "-kernel", str(kernels[0]), "-append", parameters,
         *devices,
     ]  # fmt: skip
+
+
+def _processors(acceleration: str) -> int:
+    """How many the virtual machine has.
+
+    Software that stands for two has to keep their views of memory in order: starting programs took
+    a third more of this machine's time, and the tests do little at once.
+    """
+    return 1 if acceleration == "tcg" else min(2, os.cpu_count() or 1)
 
 
 def _die_with_parent() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tests.container import kernel
-from tests.machine.job import EXIT_CODE, RESULTS, STARTED, Job
+from tests.machine.job import EXIT_CODE, IMAGES, RESULTS, STARTED, Job
 
 _FLAGS = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 _POWER_OFF = 0x4321FEDC
@@ -46,8 +46,9 @@ def _mount() -> None:
     for name, kind, data in (("pts", "devpts", "mode=620,ptmxmode=666"), ("shm", "tmpfs", "")):
         Path("/dev", name).mkdir(exist_ok=True)
         kernel.mount(kind, f"/dev/{name}", kind, kernel.MS_NOSUID | kernel.MS_NOEXEC, data)
-    RESULTS.mkdir()
-    kernel.mount(RESULTS.name, str(RESULTS), "virtiofs", _FLAGS)
+    for share, flags in ((RESULTS, _FLAGS), (IMAGES, kernel.MS_RDONLY)):
+        share.mkdir()
+        kernel.mount(share.name, str(share), "virtiofs", flags)
     # Every refusal is to be seen, however many there are at once.
     Path("/proc/sys/kernel/printk_ratelimit").write_text("0")
 

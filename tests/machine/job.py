@@ -4,7 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-# In the virtual machine; its name is the share's tag.
+# In the virtual machine; their names are the shares' tags.
+IMAGES = Path("/run/images")
 RESULTS = Path("/run/results")
 STARTED = RESULTS / "started"
 EXIT_CODE = RESULTS / "exit-code"

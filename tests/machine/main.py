@@ -1,19 +1,24 @@
 """Runs a container test in a virtual machine; this program is also the machine's process 1."""
 
 import os
+import resource
 import sys
 from pathlib import Path
 
 from tests.container import main as container
 from tests.container import patience
-from tests.machine import emulator, guest
+from tests.machine import bytecode, emulator, guest, images
 from tests.machine.emulator import AccelerationError, MachineError, Share
-from tests.machine.job import EXIT_CODE, RESULTS, STARTED, Job
+from tests.machine.job import EXIT_CODE, IMAGES, RESULTS, STARTED, Job
+from tests.oci import layout
 
 # Names the job in the virtual machine; outside there is none.
 JOB = "MACHINE_JOB"
 # "kvm" or "tcg", where the choice is not to be left to the machine.
 ACCELERATOR = "MACHINE_ACCELERATOR"
+# Below the test's folder for temporary files.
+BYTECODE = "bytecode"
+GUEST = "guest"
 # Of Bazel's time limit, what is left to say that it was exceeded.
 _SPARE_SECONDS = 10.0
 # By software the longest takes five minutes if nothing else runs; a hang is not worth an hour.
@@ -28,6 +33,7 @@ def main() -> int:
     results = scratch / "machine"
     results.mkdir()
     try:
+        _prepare(scratch)
         _boot(scratch, results)
         code = int((results / EXIT_CODE.name).read_text())
     except MachineError as error:
@@ -36,9 +42,22 @@ def main() -> int:
     except FileNotFoundError:
         print("the virtual machine ended before its tests did: see above", file=sys.stderr)
         return 1
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = spent.ru_utime + spent.ru_stime
+    _say(f"The virtual machine and what it took to prepare it: {seconds:.0f} s of processors' time")
     if report := os.environ.get("XML_OUTPUT_FILE"):
         emulator.copy_out(results / "test.xml", Path(report))
     return code
+
+
+def _prepare(scratch: Path) -> None:
+    """Does outside of the virtual machine what need not be done in it."""
+    (scratch / GUEST).mkdir()
+    bytecode.write(scratch / BYTECODE, sys.argv[1:])
+    for name, platform in (("IMAGE", os.environ.get("PLATFORM")), ("POSTGRES", None)):
+        if folder := os.environ.get(name):
+            image = layout.read(Path(folder), platform)
+            images.unpack(image, scratch / IMAGES.name / name.lower())
 
 
 def _boot(scratch: Path, results: Path) -> None:
@@ -57,21 +76,26 @@ def _boot(scratch: Path, results: Path) -> None:
 
 
 def _boot_by(acceleration: str, scratch: Path, results: Path) -> None:
+    # In the virtual machine a file system in memory lies over it.
+    guests = str(scratch / GUEST)
     environment = {
         **os.environ,
-        "HOME": str(scratch),
-        "TEST_TMPDIR": str(scratch),
-        "TMPDIR": str(scratch),
+        "HOME": guests,
+        "TEST_TMPDIR": guests,
+        "TMPDIR": guests,
         "XML_OUTPUT_FILE": str(RESULTS / "test.xml"),
         patience.VARIABLE: str(_PATIENCE[acceleration]),
     }
     job = results / "job.json"
-    Job(sys.argv[1:], environment, str(Path.cwd()), str(scratch)).write(job)
+    Job(sys.argv[1:], environment, str(Path.cwd()), guests).write(job)
     emulator.boot(
         Path(os.environ["MACHINE"]).absolute(),
         Path.cwd() / os.environ["TEST_BINARY"],
-        {JOB: str(job)},
-        [Share(RESULTS.name, results, read_only=False)],
+        {JOB: str(job), bytecode.VARIABLE: str(scratch / BYTECODE)},
+        [
+            Share(RESULTS.name, results, read_only=False),
+            Share(IMAGES.name, scratch / IMAGES.name, as_root=True),
+        ],
         acceleration=acceleration,
         seconds=min(_MOST_SECONDS, float(os.environ.get("TEST_TIMEOUT", "600")) - _SPARE_SECONDS),
         started=(results / STARTED.name).exists,

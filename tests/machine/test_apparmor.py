@@ -7,19 +7,20 @@ capability, a writable root file system and all of /proc, and no seccomp filter.
 import json
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.container import probe
 from tests.container.bundle import SecurityContext
 from tests.container.needs import program
 from tests.container.runtime import Runtime, Unpacked
 from tests.container.stack import LIMITS
 from tests.machine.fixtures import PROFILES, PYTHON, Refusals, load
 from tests.machine.kernel_log import KernelLog
-from tests.oci.layout import Image
 
 URL = "http://127.0.0.1:8000"
 READY_SECONDS = 30.0
@@ -34,15 +35,17 @@ CAPABILITIES = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_refused() -> None:
+    """Stands in for the plugin's: here tests are refused things, and look which."""
+
+
 def confinement(pid: int) -> str:
     return Path(f"/proc/{pid}/attr/apparmor/current").read_text().strip("\0\n")
 
 
 def ready() -> bool:
-    try:
-        return httpx.get(f"{URL}/health/ready", timeout=20).status_code == 200
-    except httpx.TransportError:
-        return False
+    return probe.status(f"{URL}/health/ready", 20) == 200
 
 
 def test_the_kernel_has_the_profile_and_enforces_it(apparmor: str) -> None:
@@ -167,9 +170,9 @@ ATTEMPTS = [
 
 
 @pytest.fixture(scope="module")
-def writable(runtime: Runtime, layout_image: Image) -> Unpacked:
+def writable(copies: Callable[[str], Unpacked]) -> Unpacked:
     """The image once more, for containers that may change it."""
-    image = runtime.unpack(layout_image)
+    image = copies("image")
     (image.root / "secret").write_text("of somebody else\n")
     program = image.root / "app/program"
     program.write_bytes((image.root / PYTHON.lstrip("/")).read_bytes())
@@ -216,7 +219,7 @@ def attempted(runtime: Runtime, image: Unpacked, context: SecurityContext) -> di
 def confined(
     runtime: Runtime, writable: Unpacked, mighty: SecurityContext, kernel_log: KernelLog
 ) -> Outcomes:
-    refusals = Refusals(runtime, writable, mighty, kernel_log)
+    refusals = Refusals(mighty.apparmor, kernel_log)
     raised = attempted(runtime, writable, mighty)
     told = [
         (one["operation"], one.get("name") or one.get("capname") or one.get("family", ""))
