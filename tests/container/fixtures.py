@@ -15,6 +15,7 @@ from tests.container.runtime import Runtime, Unpacked
 from tests.container.stack import Stack
 from tests.oci import layout
 from tests.oci.layout import Image
+from tools.dev import complaints
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +53,20 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runtime(identity: Identity, cgroups: Cgroups | None, scratch: Path) -> Iterator[Runtime]:
     with Runtime(scratch, owners=identity.root, cgroups=cgroups) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def no_other_complaints(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test during which the service complained of what the test does not expect.
+
+    What it said between two tests is the second one's.
+    """
+    if "runtime" not in request.fixturenames:
+        yield
+        return
+    runtime: Runtime = request.getfixturevalue("runtime")
+    yield
+    complaints.none_but(complaints.expected(request.node), runtime.complaints())
 
 
 @pytest.fixture(scope="session")

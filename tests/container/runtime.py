@@ -18,6 +18,7 @@ from tests.container.cgroups import Cgroups, Limits
 from tests.container.needs import program
 from tests.container.patience import patient
 from tests.oci.layout import Configuration, Image
+from tools.dev import complaints
 
 _KILL_SECONDS = 10.0
 
@@ -72,8 +73,13 @@ class Runtime:
         environment: Mapping[str, str] | None = None,
         mounts: Sequence[Mount] = (),
         limits: Limits | None = None,
+        watched: bool | None = None,
     ) -> "Container":
-        """Starts a container; raises `ContainerError` with what runc says where it refuses."""
+        """Starts a container; raises `ContainerError` with what runc says where it refuses.
+
+        One that is `watched` logs as the service does, and tests are told of its complaints: by
+        default those that run the image's own entry point.
+        """
         self._count += 1
         identifier = f"{name}-{self._count}"
         folder = self._scratch / identifier
@@ -91,10 +97,24 @@ class Runtime:
             hostname=identifier,
         )
         (folder / "config.json").write_text(json.dumps(content, indent=2))
-        container = Container(identifier, folder, self._command)
+        container = Container(
+            identifier,
+            folder,
+            self._command,
+            watched=entrypoint is None if watched is None else watched,
+        )
         self._running.append(container)
         container._create()
         return container
+
+    def complaints(self) -> list[str]:
+        """What the watched containers have complained of since the last call, in their logs."""
+        return [
+            f"{container.name}: {found}"
+            for container in self._running
+            if container.watched
+            for found in complaints.found(container.unread())
+        ]
 
     def _command(self, *arguments: str) -> list[str]:
         return [self._runc, f"--root={self._scratch}/runc", *arguments]
@@ -109,8 +129,10 @@ class Container:
     _command: Callable[..., list[str]] = field(repr=False)
     pid: int = 0
     exit_code: int | None = None
+    watched: bool = False
     _descriptor: int = -1
     _removed: bool = False
+    _read: int = 0
 
     def _create(self) -> None:
         pid_file, log = self.folder / "pid", self.folder / "runc.log"
@@ -142,6 +164,14 @@ class Container:
     def stderr(self) -> str:
         """What it has written so far."""
         return (self.folder / "stderr").read_text(errors="replace")
+
+    def unread(self) -> str:
+        """The whole lines that it has written to standard output since the last call."""
+        with (self.folder / "stdout").open("rb") as file:
+            file.seek(self._read)
+            lines = file.read().rpartition(b"\n")
+        self._read += len(lines[0]) + len(lines[1])
+        return lines[0].decode(errors="replace")
 
     @property
     def log(self) -> str:

@@ -164,6 +164,7 @@ class Stack:
                 Mount(self._data, "/var/lib/postgresql", read_only=False),
                 Mount(self._secret, _PASSWORD_FILE),
             ],
+            watched=False,
         )
         self._database.until(self._accepts, "accepting connections", READY_SECONDS)
 

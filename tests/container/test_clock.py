@@ -205,6 +205,7 @@ def test_followers_stay_and_are_pinged_and_told(
     assert event["todo"]["id"] == created["id"]
 
 
+@pytest.mark.complains("(failed: |ai-)(error-status|circuit-open)")
 @both_ways
 def test_an_open_breaker_waits_its_time_and_no_longer(
     stack: Stack, replica: Replica, client: httpx.Client, clock: Clock, days: int

@@ -72,6 +72,7 @@ def test_without_a_database_it_waits_and_then_starts(migrated: Stack) -> None:
         replica.container.remove()
 
 
+@pytest.mark.complains("database-unavailable: ")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "crashed"])
 def test_a_database_that_goes_and_comes_back_costs_no_todo(
     migrated: Stack, replica: Replica, how: signal.Signals
@@ -90,6 +91,7 @@ def test_a_database_that_goes_and_comes_back_costs_no_todo(
     assert missing(load, replica) == []
 
 
+@pytest.mark.complains("database-(unavailable|busy): ")
 def test_a_database_that_does_not_answer_delays_nobody_for_long(
     migrated: Stack, replica: Replica, client: httpx.Client
 ) -> None:
@@ -112,6 +114,7 @@ def test_a_database_that_does_not_answer_delays_nobody_for_long(
     assert client.get(path).status_code == 200
 
 
+@pytest.mark.complains("database-(unavailable|busy|slow): ")
 def test_without_a_free_connection_requests_are_refused_soon(
     migrated: Stack, replica: Replica
 ) -> None:
@@ -131,6 +134,7 @@ def test_without_a_free_connection_requests_are_refused_soon(
         assert client.get(path).status_code == 200
 
 
+@pytest.mark.complains("database-(slow|busy): ")
 def test_a_slow_database_is_called_slow_and_costs_no_connection(
     migrated: Stack, replica: Replica, client: httpx.Client
 ) -> None:
@@ -163,6 +167,7 @@ def test_a_slow_database_is_called_slow_and_costs_no_connection(
     assert client.get(path).status_code == 200
 
 
+@pytest.mark.complains("(failed: |ai-)(error-status|not-json|timeout|unreachable|circuit-open)")
 @pytest.mark.parametrize(
     "behaviour",
     [
@@ -208,6 +213,7 @@ def test_a_broken_ai_service_is_left_alone_until_it_works(
     assert asked == SUGGESTIONS["subtasks"]
 
 
+@pytest.mark.complains("(failed: |ai-)wrong-schema")
 def test_a_model_that_talks_nonsense_is_asked_again(migrated: Stack, client: httpx.Client) -> None:
     path = todo(client)
     calls = migrated.ai.calls
