@@ -3,19 +3,25 @@
 What a load balancer does: a replica whose readiness fails gets no new requests.
 """
 
+import http.client
+import json
+import select
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from typing import Protocol, Self
-
-import httpx
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+from urllib.parse import urlsplit
 
 from tests.container.patience import patient
 from tests.container.stack import API_KEY, Replica
 
 TODOS = "/api/v1/todos"
 _CHECK_SECONDS = 0.2
+_SECONDS = 30
+_PAGE = 100
 
 
 class Target(Protocol):
@@ -86,8 +92,11 @@ class Load:
             self._ready = [replica for replica in self._replicas if replica.health() == 200]
 
     def _work(self, number: int) -> None:
-        headers = {"Authorization": f"Bearer {API_KEY}"}
-        with httpx.Client(headers=headers, timeout=30) as client:
+        with ExitStack() as stack:
+            clients = {
+                replica.url: stack.enter_context(closing(_Client(replica.url)))
+                for replica in self._replicas
+            }
             count = 0
             while not self._end.is_set():
                 ready = self._ready
@@ -96,41 +105,90 @@ class Load:
                     continue
                 replica = ready[(count + number) % len(ready)]
                 count += 1
-                self._once(client, replica, f"todo {number}-{count}")
+                self._once(clients[replica.url], f"todo {number}-{count}")
 
-    def _once(self, client: httpx.Client, replica: Target, title: str) -> None:
-        created = self._request(client, "POST", f"{replica.url}{TODOS}", {"title": title})
-        if created is None or created.status_code != 201:
+    def _once(self, client: "_Client", title: str) -> None:
+        created = self._request(client, "POST", TODOS, {"title": title})
+        if created is None or created.status != 201:
             return
-        path = created.headers["location"]
+        path = created.location
         with self._lock:
             self.acknowledged[path] = title
-        read = self._request(client, "GET", f"{replica.url}{path}")
-        if read is not None and read.status_code == 200 and read.json()["title"] != title:
-            self.wrong.append(f"{path}: expected {title!r}, got {read.text}")
-        if read is not None and read.status_code == 404:
+        read = self._request(client, "GET", path)
+        if read is not None and read.status == 200 and json.loads(read.body)["title"] != title:
+            self.wrong.append(f"{path}: expected {title!r}, got {read.body.decode()}")
+        if read is not None and read.status == 404:
             self.wrong.append(f"{path}: was created, and is not found")
 
     def _request(
-        self, client: httpx.Client, method: str, url: str, document: object = None
-    ) -> httpx.Response | None:
+        self, client: "_Client", method: str, path: str, document: object = None
+    ) -> "_Answer | None":
         try:
-            answer = client.request(method, url, json=document)
-        except httpx.TransportError as error:
+            answer = client.request(method, path, document)
+        except (OSError, http.client.HTTPException) as error:
             answer = None
-            note = f"{method} {url}: {error!r}"
+            note = f"{method} {client.url}{path}: {error!r}"
         with self._lock:
-            self.statuses[answer.status_code if answer is not None else 0] += 1
+            self.statuses[answer.status if answer is not None else 0] += 1
             if answer is None:
                 self.wrong.append(note)
         return answer
 
 
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    location: str
+    body: bytes
+
+
+class _Client:
+    """One connection, of the standard library: httpx takes as long as the service that it asks."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(
+            parts.hostname or "", parts.port, timeout=_SECONDS
+        )
+        self._headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"}
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def request(self, method: str, path: str, document: object = None) -> _Answer:
+        """Asks once, whatever comes of it; raises `OSError` or `HTTPException`.
+
+        A connection that the service has closed meanwhile is not used again (RFC 9112, 9.6).
+        """
+        socket = self._connection.sock
+        if socket is not None and select.select([socket], [], [], 0)[0]:
+            self._connection.close()
+        body = None if document is None else json.dumps(document)
+        try:
+            self._connection.request(method, path, body, self._headers)
+            answer = self._connection.getresponse()
+            return _Answer(answer.status, answer.headers.get("Location", ""), answer.read())
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            raise
+
+
 def missing(load: Load, replica: Replica) -> list[str]:
-    """The acknowledged todos that are not there."""
+    """The acknowledged todos that are not there, or are not what they were."""
+    titles = {f"{TODOS}/{todo['id']}": todo["title"] for todo in _todos(replica)}
+    return [path for path, title in load.acknowledged.items() if titles.get(path) != title]
+
+
+def _todos(replica: Replica) -> Iterator[dict[str, Any]]:
+    """All there are, page by page."""
     with replica.client() as client:
-        return [
-            path
-            for path, title in load.acknowledged.items()
-            if client.get(path).json().get("title") != title
-        ]
+        asked: dict[str, str | int] = {"limit": _PAGE}
+        while True:
+            answer = client.get(TODOS, params=asked)
+            answer.raise_for_status()
+            page = answer.json()
+            yield from page["items"]
+            if page["next_cursor"] is None:
+                return
+            asked["cursor"] = page["next_cursor"]
