@@ -24,10 +24,10 @@ from typing import Any
 
 import httpx
 
-from backend.tests.process import Running, run
 from tools.dev import postgres
-from tools.dev.process import environment, python_command
+from tools.dev.process import Running, environment, python_command, run
 
+SERVICE = "backend"
 LEAST_RATE = 0.85
 MOST_P99 = 1.5
 TODOS = 500
@@ -143,7 +143,7 @@ def starts(url: str, times: int) -> tuple[float, float]:
     milliseconds, megabytes = [], []
     for _ in range(times):
         began = time.perf_counter()
-        with Running(DATABASE_URL=url) as service:
+        with Running(SERVICE, DATABASE_URL=url) as service:
             service.wait_ready()
             milliseconds.append((time.perf_counter() - began) * 1000)
             with httpx.Client(base_url=service.url) as client:
@@ -162,11 +162,11 @@ def compare(arguments: argparse.Namespace, root: Path) -> dict[str, Any]:
         database = postgres.Postgres(root, folder)
         stack.callback(database.stop)
         database.start()
-        migrated = run("migrate", DATABASE_URL=database.url)
+        migrated = run(SERVICE, "migrate", DATABASE_URL=database.url)
         if migrated.returncode:
             raise SystemExit(migrated.stderr)
         service = stack.enter_context(
-            Running(DATABASE_URL=database.url, **dict(arguments.settings))
+            Running(SERVICE, DATABASE_URL=database.url, **dict(arguments.settings))
         )
         service.wait_ready()
         todo_id = fill(service.url)
