@@ -26,8 +26,8 @@ class Places:
 
         >>> Places("/app", "/lib", ["wheel/site-packages"]).of("../wheel/site-packages/a/b.py")
         '/lib/a/b.py'
-        >>> Places("/app", "", []).of("backend/app.py")
-        '/app/backend/app.py'
+        >>> Places("/app", "", []).of("clock/app.py")
+        '/app/clock/app.py'
         """
         if not runfile.startswith(_OTHER):
             return f"{self._sources}/{runfile}" if self._sources else None

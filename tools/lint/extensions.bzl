@@ -16,6 +16,11 @@ filegroup(
 )
 
 filegroup(
+    name = "all",
+    srcs = glob(["**/*.*"]),
+)
+
+filegroup(
     name = "starlark",
     srcs = glob(["**/*.starlark"]),
 )
@@ -35,7 +40,7 @@ def _ours(entry):
 def _suffix(ctx, entry):
     """What a file's name gets, so that none is a BUILD file here; None for a file of no interest."""
     name = entry.basename
-    if name.endswith(".py"):
+    if name.endswith((".py", ".yaml")):
         return ""
     if name in _STARLARK or name.endswith(".bzl"):
         return ".starlark"
@@ -75,7 +80,7 @@ def _workspace_sources_impl(ctx):
 # added. Bazel makes the repository anew when a folder of the workspace gains or loses an entry.
 _workspace_sources = repository_rule(
     implementation = _workspace_sources_impl,
-    doc = "Links to every file of Python, Starlark and shell of the workspace, at the paths they " +
+    doc = "Links to every file of Python, Starlark, shell and YAML of the workspace, at the paths they " +
           "have there: a test can take all of a language as input.",
     local = True,
 )

@@ -114,6 +114,66 @@ _ALIAS = """alias(
 )
 """
 
+_UNLOCKED = """load("//:unlocked.bzl", "unlocked")
+
+[
+    unlocked(
+        name = name,
+        message = {message},
+        tags = ["manual"],
+        visibility = ["//visibility:public"],
+    )
+    for name in [{name}, "pkg", "data", "dist_info"]
+]
+"""
+
+_UNLOCKED_RULE = '''"""What a package is that BUILD files name and the lock has not."""
+
+def _unlocked_impl(ctx):
+    fail(ctx.attr.message)
+
+unlocked = rule(
+    implementation = _unlocked_impl,
+    attrs = {"message": attr.string(mandatory = True)},
+    doc = "Fails, but only a build that needs it.",
+)
+'''
+
+# Where Bazel would only say that there is no BUILD file: more levels than a workspace has.
+_DEPTH = 64
+
+_NAME = "abcdefghijklmnopqrstuvwxyz0123456789_"
+
+def _named(text, prefix):
+    """The packages that a BUILD file's labels name."""
+    names = []
+    for rest in text.split(prefix)[1:]:
+        name = ""
+        for character in rest.elems():
+            if character not in _NAME:
+                break
+            name += character
+        if name:
+            names.append(name)
+    return names
+
+def _asked_for(ctx):
+    """What the workspace's BUILD files name of this repository; watched, so that it is up to date."""
+    prefix = '"@{}//'.format(ctx.attr.apparent_name)
+    found = {}
+    folders = [ctx.workspace_root]
+    for _ in range(_DEPTH):
+        deeper = []
+        for folder in folders:
+            for entry in folder.readdir(watch = "yes"):
+                if entry.basename in ["BUILD.bazel", "BUILD"]:
+                    for name in _named(ctx.read(entry, watch = "yes"), prefix):
+                        found[name] = str(entry).removeprefix(str(ctx.workspace_root) + "/")
+                elif not entry.basename.startswith((".", "bazel-")) and entry.is_dir and entry.realpath == entry:
+                    deeper.append(entry)
+        folders = deeper
+    return found
+
 def _hub_impl(ctx):
     lock = json.decode(ctx.attr.lock)
     packages = {}
@@ -136,6 +196,19 @@ def _hub_impl(ctx):
         file = ctx.attr.file,
         packages = json.encode_indent(packages.keys(), indent = "    "),
     ))
+    ctx.file("unlocked.bzl", _UNLOCKED_RULE)
+    for name, asking in sorted(_asked_for(ctx).items()):
+        if name not in packages:
+            ctx.file(name + "/BUILD.bazel", _UNLOCKED.format(name = repr(name), message = repr(
+                ("{asking} names @{hub}//{name}, which {file} has not. Write {name} in requirements.in, with " +
+                 "a reason, and lock it: `tools/bazel run //:requirements.update -- {name}`. " +
+                 "If the name is misspelt, correct it.").format(
+                    asking = asking,
+                    file = ctx.attr.file,
+                    hub = ctx.attr.apparent_name,
+                    name = name,
+                ),
+            )))
     for package, available in packages.items():
         aliases = {package: "pkg", "pkg": "pkg", "data": "data", "dist_info": "dist_info"}
         ctx.file(package + "/BUILD.bazel", "\n".join([
@@ -160,6 +233,7 @@ def _hub_impl(ctx):
 _hub = repository_rule(
     implementation = _hub_impl,
     attrs = {
+        "apparent_name": attr.string(default = "pypi", doc = "What BUILD files call this repository."),
         "file": attr.string(doc = "What errors call the lock.", mandatory = True),
         "hub": attr.string(doc = "This repository's own name.", mandatory = True),
         "lock": attr.string(doc = "JSON: platform, package, pin.", mandatory = True),

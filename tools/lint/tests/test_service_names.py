@@ -1,0 +1,90 @@
+"""Which files name the todo service: those that are its own, and the few where services meet."""
+
+import os
+import re
+from pathlib import Path
+
+SOURCES = Path(os.environ["SOURCES"]).parent
+
+# What one would write who means that service and no other.
+NAMES = re.compile(
+    r"todo|//backend\b|\bfrom backend\b|\bimport backend\b|-m[\", ]+backend\b|/app/backend/",
+    re.IGNORECASE,
+)
+
+# Its own folders, its tests and its part of deploy/ among them.
+OWN = ("backend/", "bench/load/", "deploy/kubernetes/overlays/")
+# Its own files in folders that it shares. docs/your-service.md says what becomes of them.
+OWN_FILES = {
+    "deploy/kubernetes/secret-template.yaml",
+    "tests/container/BUILD.bazel",
+    "tests/container/load.py",
+    "tests/container/stack.py",
+    "tests/container/test_clock.py",
+    "tests/container/test_failures.py",
+    "tests/container/test_identity.py",
+    "tests/container/test_limits.py",
+    "tests/container/test_rolling.py",
+    "tests/container/test_stack.py",
+    "tests/container/test_todos.py",
+    "tests/kubernetes/BUILD.bazel",
+    "tests/kubernetes/test_play.py",
+    "tests/kubernetes/test_service.py",
+    "tests/machine/test_apparmor.py",
+    "tests/structure/BUILD.bazel",
+    "tests/structure/image.yaml",
+}
+# Where services meet: the edits of docs/your-service.md.
+SHARED = {
+    "BUILD.bazel",
+    "deploy/BUILD.bazel",
+    "image/BUILD.bazel",
+}
+# They take it as an example, or have its name for the whole project; another one changes nothing.
+EXAMPLES = {
+    "MODULE.bazel",
+    "image/postgres/BUILD.bazel",
+    "rules/diff/tests/registry.py",
+    "rules/diff/tests/test_stores.py",
+    "rules/layers/tests/test_runfiles.py",
+    "rules/tests/test_service.bzl",
+    "serving/identity.py",
+    "tests/container/balancer.py",
+    "tests/container/cgroups.py",
+    "tests/kubernetes/test_profiles.py",
+    "tests/machine/tests/test_kernel_log.py",
+    "tools/debian/tests/rules_oci/images.bzl",
+    "tools/debian/tests/rules_oci/test_golden.py",
+    "tools/dev/postgres.py",
+    "tools/lint/tests/test_service_names.py",
+}
+
+
+def naming() -> set[str]:
+    """The files that name the service, by their paths in the workspace."""
+    found = set()
+    for file in sorted(SOURCES.rglob("*")):
+        name = file.relative_to(SOURCES).as_posix().removesuffix(".starlark").removesuffix(".shell")
+        if file.is_file() and name != "pyproject.toml" and NAMES.search(file.read_text()):
+            found.add(name)
+    return {name for name in found if not name.startswith(OWN)}
+
+
+def test_only_these_files_name_the_todo_service() -> None:
+    others = naming() - OWN_FILES - SHARED - EXAMPLES
+
+    assert others == set(), (
+        f"{sorted(others)} name the todo service. Take name, port, module and paths from the "
+        "definition (`NAME.service`, docs/your-service.md); a file that is the service's own, or "
+        "one that has to be edited to replace it, belongs in the lists of this test"
+    )
+
+
+def test_the_lists_name_no_file_that_does_not() -> None:
+    stale = (OWN_FILES | SHARED | EXAMPLES) - naming()
+
+    assert stale == set(), f"take {sorted(stale)} out of the lists of this test"
+
+
+def test_a_service_is_replaced_by_few_edits_outside_of_its_own_files() -> None:
+    assert len(SHARED) <= 5
