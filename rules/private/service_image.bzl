@@ -5,6 +5,7 @@ load(":layer.bzl", "layer")
 load(":platform_image.bzl", "platform_image")
 load(":recipe.bzl", "ARCHITECTURES", "ENVIRONMENT", "EXCLUSIONS", "INTERPRETER", "LAYERS", "PACKAGES", "PLATFORMS", "SOURCES")
 load(":service.bzl", "service_rule")
+load(":stamp.bzl", "if_stamped", "stamp")
 
 def service_image(
         name,
@@ -23,12 +24,13 @@ def service_image(
         exclude = [],
         licenses = "Apache-2.0",
         labels = {},
+        source = "",
         **kwargs):
     """Makes a service's image for both CPUs, and the definition that manifests and tests take.
 
     A package has one service, for the other targets' names are fixed: `packages`, `app` (layers; and
     `debian`, with `debs`), `NAME.digest`, `NAME_amd64`, `NAME_arm64`, `index`, `index.digest`, `load`,
-    `push` and `NAME.service`, the definition.
+    `push`, `NAME.service`, the definition, and `NAME.origin`, what `--config=release` adds.
 
     Args:
         name: name of the image.
@@ -48,6 +50,7 @@ def service_image(
         exclude: more files of what to leave out, see image/exclusions.toml.
         licenses: the service's own licence, an SPDX expression.
         labels: more labels of the image.
+        source: URL of the sources, for the label of a release.
         **kwargs: what every rule takes, such as visibility and tags.
     """
     entrypoint = [INTERPRETER, "-m", module]
@@ -111,13 +114,20 @@ def service_image(
         sources_path = SOURCES,
         **kwargs
     )
+    stamp(
+        name = name + ".origin",
+        labels = described,
+        source = source,
+        **kwargs
+    )
     oci_image(
         name = name,
         architecture = select(ARCHITECTURES),
+        created = if_stamped(":{}.origin.created".format(name)),
         entrypoint = entrypoint,
         env = variables,
         exposed_ports = ["{}/tcp".format(port)],
-        labels = described,
+        labels = ":{}.origin.labels".format(name),
         os = "linux",
         tars = layers + [":packages", ":app"],
         user = user,
@@ -133,6 +143,7 @@ def service_image(
         )
     oci_image_index(
         name = "index",
+        annotations = if_stamped(":{}.origin.annotations".format(name)),
         images = [":{}_{}".format(name, architecture) for architecture in PLATFORMS],
         **kwargs
     )

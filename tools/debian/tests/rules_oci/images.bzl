@@ -1,4 +1,4 @@
-"""Images whose digests are known from the real rules_oci 2.3.0."""
+"""Images whose digests are known from the real rules_oci 2.3.2."""
 
 load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index")
 
@@ -48,6 +48,8 @@ IMAGES = [
     "on_docker",
     "on_docker_unchanged",
     "index",
+    "index_annotated",
+    "index_annotated_by_file",
     "index_of_docker",
     "index_by_platform",
     "index_of_one",
@@ -230,6 +232,23 @@ def images():
             ":settings",
             ":arm64",
         ],
+    )
+    oci_image_index(
+        name = "index_annotated",
+        annotations = {
+            "zebra": "first",
+            "example.equation": "a=b=c",
+            "org.opencontainers.image.created": "2026-11-24T10:00:00Z",
+        },
+        images = [
+            ":settings",
+            ":arm64",
+        ],
+    )
+    oci_image_index(
+        name = "index_annotated_by_file",
+        annotations = "pairs.txt",
+        images = [":scratch"],
     )
     oci_image_index(
         name = "index_of_docker",

@@ -1,4 +1,4 @@
-"""The part of rules_oci 2.3.0 that this repository uses, with the same names and outputs."""
+"""The part of rules_oci 2.3.2 that this repository uses, with the same names and outputs."""
 
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("//oci/private:image.bzl", _oci_image = "oci_image")
@@ -100,17 +100,19 @@ def oci_image(
     )
     _digest(name, kwargs)
 
-def oci_image_index(name, **kwargs):
+def oci_image_index(name, annotations = None, **kwargs):
     """Builds an index of images, one for each platform: a folder that holds an OCI layout.
 
     The target `NAME.digest` is a file, NAME.json.sha256, with the index's digest.
 
     Args:
         name: name of the target
+        annotations: dict of the index's annotations, or a file of KEY=VALUE lines
         **kwargs: images, platforms, and what every rule takes
     """
     _oci_image_index(
         name = name,
+        annotations = _pairs(name, "annotations", annotations, kwargs),
         digest = name + ".json.sha256",
         **kwargs
     )

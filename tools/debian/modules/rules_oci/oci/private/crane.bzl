@@ -1,4 +1,4 @@
-"""The toolchain that hands out crane, as rules_oci 2.3.0 has it."""
+"""The toolchain that hands out crane, as rules_oci 2.3.2 has it."""
 
 CraneInfo = provider(
     doc = "A crane.",

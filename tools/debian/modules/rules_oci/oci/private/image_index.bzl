@@ -20,10 +20,14 @@ def _oci_image_index_impl(ctx):
     args.add(output.path, format = "--output=%s")
     args.add(ctx.outputs.digest, format = "--digest-file=%s")
     args.add_all(ctx.files.images, format_each = "--image=%s", expand_directories = False)
+    inputs = list(ctx.files.images)
+    if ctx.file.annotations:
+        args.add(ctx.file.annotations, format = "--annotations=%s")
+        inputs.append(ctx.file.annotations)
     ctx.actions.run(
         executable = ctx.executable._layout,
         arguments = [args],
-        inputs = ctx.files.images,
+        inputs = inputs,
         outputs = [output, ctx.outputs.digest],
         mnemonic = "OCIIndex",
         progress_message = "Writing image index %{label}",
@@ -42,6 +46,10 @@ oci_image_index = rule(
         "platforms": attr.label_list(
             providers = [platform_common.PlatformInfo],
             doc = "Platforms to build the one image for.",
+        ),
+        "annotations": attr.label(
+            allow_single_file = True,
+            doc = "A file of KEY=VALUE lines for the index's annotations.",
         ),
         "digest": attr.output(
             mandatory = True,

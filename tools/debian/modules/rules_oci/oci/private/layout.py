@@ -1,6 +1,6 @@
 """Writes OCI image layouts: the image that base, layers and settings make, or an index of images.
 
-Every document is byte for byte what rules_oci 2.3.0 writes for the same inputs (its jq filters
+Every document is byte for byte what rules_oci 2.3.2 writes for the same inputs (its jq filters
 decide key order and spacing), so that a digest does not tell which of the two built it. Only blobs
 that the finished manifest reaches are in the layout.
 """
@@ -210,7 +210,7 @@ def build_image(
     return name
 
 
-def build_index(output: Layout, images: Iterable[Layout]) -> str:
+def build_index(output: Layout, images: Iterable[Layout], *, annotations: str | None = None) -> str:
     """Writes an index of images with their blobs; returns its digest. Raises LayoutError."""
     output.create()
     manifests = []
@@ -224,7 +224,9 @@ def build_index(output: Layout, images: Iterable[Layout]) -> str:
         names = [descriptor["digest"], config_name]
         for name in names + [layer["digest"] for layer in manifest["layers"]]:
             output.take(name, image.blob(name))
-    index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests}
+    index: Document = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": manifests}
+    if annotations is not None:
+        index["annotations"] = _pairs(annotations)
     content = f"{text(index)}\n".encode()
     name = output.put(content)
     entry = {"mediaType": _INDEX, "size": len(content), "digest": name}
@@ -399,6 +401,7 @@ def _parser() -> argparse.ArgumentParser:
     image.add_argument("--user")
     image.add_argument("--workdir")
     index.add_argument("--image", action="append", required=True, help="layout of one image")
+    index.add_argument("--annotations", metavar="FILE")
     return parser
 
 
@@ -420,7 +423,11 @@ def main(arguments: Sequence[str]) -> int:
     output = Layout(Path(options.output))
     try:
         if options.command == "index":
-            name = build_index(output, [Layout(Path(path)) for path in options.image])
+            name = build_index(
+                output,
+                [Layout(Path(path)) for path in options.image],
+                annotations=_file("annotations", options.annotations),
+            )
         else:
             name = build_image(
                 output,

@@ -29,7 +29,7 @@ class Order:
 
 
 def parse(arguments: Sequence[str], repository: str) -> Order:
-    """Reads the person's arguments, as rules_oci 2.3.0 understands them.
+    """Reads the person's arguments, as rules_oci 2.3.2 understands them.
 
     Raises UsageError when there is no repository, or one with a tag or digest.
     """
