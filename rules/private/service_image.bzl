@@ -1,6 +1,7 @@
 """Everything that a service needs around its image, by one macro."""
 
 load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index", "oci_load", "oci_push")
+load("@rules_python//python:defs.bzl", "py_binary")
 load(":layer.bzl", "layer")
 load(":platform_image.bzl", "platform_image")
 load(":recipe.bzl", "ARCHITECTURES", "ENVIRONMENT", "EXCLUSIONS", "INTERPRETER", "LAYERS", "PACKAGES", "PLATFORMS", "SOURCES")
@@ -30,7 +31,7 @@ def service_image(
 
     A package has one service, for the other targets' names are fixed: `packages`, `app` (layers; and
     `debian`, with `debs`), `NAME.digest`, `NAME_amd64`, `NAME_arm64`, `index`, `index.digest`, `load`,
-    `push`, `NAME.service`, the definition, and `NAME.origin`, what `--config=release` adds.
+    `push`, `verify`, `NAME.service`, the definition, and `NAME.origin`, what `--config=release` adds.
 
     Args:
         name: name of the image.
@@ -156,5 +157,21 @@ def service_image(
     oci_push(
         name = "push",
         image = ":index",
+        **kwargs
+    )
+    py_binary(
+        name = "verify",
+        srcs = [Label("//rules/verify:__main__.py")],
+        args = [
+            "--built=$(rootpath :index)",
+            "--crane=$(rootpath {})".format(Label("//rules/diff:crane")),
+            "--target=//{}:index".format(native.package_name()),
+        ],
+        data = [
+            ":index",
+            Label("//rules/diff:crane"),
+        ],
+        main = Label("//rules/verify:__main__.py"),
+        deps = [Label("//rules/verify:lib")],
         **kwargs
     )

@@ -32,7 +32,9 @@ def stamps(status: str, source: str) -> Mapping[str, str]:
             "does not say what is built; use --config=release"
         )
     found = {name: said[key] for key, name in _KEYS.items()}
-    return dict(sorted((found | ({_SOURCE: source} if source else {})).items()))
+    if source:
+        found[_SOURCE] = source
+    return dict(sorted(found.items()))
 
 
 def lines(pairs: Mapping[str, str]) -> str:
@@ -56,7 +58,7 @@ def main() -> int:
     fixed = dict(json.loads(label) for label in options.label)
     try:
         found = stamps(options.status.read_text(), options.source) if options.status else {}
-        options.labels.write_text(lines(fixed | found))
+        options.labels.write_text(lines({**fixed, **found}))
         options.annotations.write_text(lines(found))
     except StampError as error:
         print(f"ERROR: {error}", file=sys.stderr)
