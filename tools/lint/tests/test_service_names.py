@@ -18,8 +18,6 @@ OWN = ("backend/", "bench/load/", "deploy/kubernetes/overlays/")
 OWN_FILES = {
     "deploy/kubernetes/secret-template.yaml",
     "tests/container/BUILD.bazel",
-    "tests/container/load.py",
-    "tests/container/stack.py",
     "tests/container/test_clock.py",
     "tests/container/test_failures.py",
     "tests/container/test_identity.py",
@@ -55,6 +53,8 @@ EXAMPLES = {
     "serving/identity.py",
     "tests/container/balancer.py",
     "tests/container/cgroups.py",
+    "tests/container/load.py",
+    "tests/container/stack.py",
     "tests/kubernetes/test_profiles.py",
     "tests/machine/tests/test_kernel_log.py",
     "tools/debian/tests/rules_oci/images.bzl",

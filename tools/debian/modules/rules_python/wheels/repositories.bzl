@@ -158,14 +158,18 @@ def _named(text, prefix):
     return names
 
 def _asked_for(ctx):
-    """What the workspace's BUILD files name of this repository; watched, so that it is up to date."""
+    """What the workspace's BUILD files name of this repository.
+
+    The files are watched, and the workspace's top folder. Not the folders below: Bazel 7 fails
+    ("Inconsistent filesystem operations") where a folder whose entries it watches is deleted.
+    """
     prefix = '"@{}//'.format(ctx.attr.apparent_name)
     found = {}
     folders = [ctx.workspace_root]
     for _ in range(_DEPTH):
         deeper = []
         for folder in folders:
-            for entry in folder.readdir(watch = "yes"):
+            for entry in folder.readdir(watch = "yes" if folder == ctx.workspace_root else "no"):
                 if entry.basename in ["BUILD.bazel", "BUILD"]:
                     for name in _named(ctx.read(entry, watch = "yes"), prefix):
                         found[name] = str(entry).removeprefix(str(ctx.workspace_root) + "/")
