@@ -92,7 +92,7 @@ def test_time_beyond_the_quota_is_not_given(
 def replica(stack: Stack, limits: Cgroups) -> Iterator[Replica]:
     done = stack.run("migrate")
     assert done.exit_code == 0, done.log
-    made = stack.replica()
+    made = stack.replica(patient=True)
     made.until_ready()
     yield made
     made.container.remove()
@@ -156,7 +156,7 @@ def test_a_request_that_would_eat_memory_is_refused(replica: Replica, limits: Cg
 
 
 def test_a_service_killed_for_want_of_memory_starts_clean(stack: Stack, limits: Cgroups) -> None:
-    first = stack.replica()
+    first = stack.replica(patient=True)
     first.until_ready()
     with Load([first]) as load:
         load.until(50)
