@@ -1,4 +1,4 @@
-"""The part of rules_oci 2.3.2 that this repository uses, with the same names and outputs."""
+"""Images, indexes, push and load as rules_oci 2.3.2 has them, with the same names and outputs."""
 
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("//oci/private:image.bzl", _oci_image = "oci_image")
