@@ -1,4 +1,4 @@
-"""Manifests, configs and indexes are written as rules_oci 2.3.0 writes them."""
+"""Manifests, configs and indexes are written as rules_oci 2.3.2 writes them."""
 
 import hashlib
 import json
