@@ -2,6 +2,7 @@
 
 import subprocess
 
+from serving.tests.process import Service
 from tools.dev import process
 
 MODULE = "backend"
@@ -12,7 +13,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return process.run(MODULE, *arguments, **variables)
 
 
-class Running(process.Running):
+class Running(Service):
     """The service, served; ended at the end of the block, if it has not ended by then."""
 
     def __init__(self, **variables: str) -> None:

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is said of wrong ones."""
+"""What the todo service can be told: the sum of its sections, and the page about them."""
 
 from pathlib import Path
 
@@ -60,40 +60,12 @@ def test_a_bad_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in "".join(found)
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["sqlite://", "sqlite://host/x", "postgresql://host", "postgresql://[/x", "nonsense", "x://y"],
-)
-def test_a_database_url_that_cannot_work_is_refused(
-    monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    assert problems(monkeypatch, DATABASE_URL=url)[0].startswith("DATABASE_URL: got ********")
-
-
 def test_more_workers_than_one_need_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, WORKERS="2") == [
         "WORKERS: got 2; expected 1 with SQLite, or a PostgreSQL DATABASE_URL"
     ]
     monkeypatch.setenv("DATABASE_URL", "postgresql://db/x")
     assert load(Settings).workers == 2
-
-
-def test_a_secret_can_be_a_mounted_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = tmp_path / "password"
-    path.write_text("hunter2\n")
-    monkeypatch.setenv("DATABASE_PASSWORD_FILE", str(path))
-    password = load(Settings).database_password
-    assert password is not None
-    assert password.get_secret_value() == "hunter2"
-
-
-def test_several_keys_can_be_one_mounted_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    path = tmp_path / "keys"
-    path.write_text(f"{new_key('a')[1]},\n{new_key('b')[1]}\n")
-    monkeypatch.setenv("API_KEYS_FILE", str(path))
-    assert set(load(Settings).key_digests()) == {"a", "b"}
 
 
 def test_missing_files_and_doubled_secrets_are_all_reported(
@@ -107,44 +79,27 @@ def test_missing_files_and_doubled_secrets_are_all_reported(
     assert found[1].endswith("expected only one of AI_API_KEY, AI_API_KEY_FILE")
 
 
-def test_what_is_not_a_secret_cannot_be_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PORT_FILE", "/nonexistent")
-    assert load(Settings).port == 8000
-
-
-def test_the_same_key_name_may_come_twice_for_rotation() -> None:
-    entries = (new_key("web")[1], new_key("web")[1])
-    assert len(Settings(api_keys=entries).key_digests()) == 2
-
-
-def test_the_process_ends_with_78_before_the_port_opens() -> None:
-    done = process.run(PORT="x", ENVIRONMENT="prod")
-    assert done.returncode == 78
-    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["PORT", "API_KEYS"]
-    assert done.stdout == ""
-
-
-def test_check_config_shows_settings_and_masks_secrets() -> None:
-    done = process.run(
-        "check-config", DATABASE_URL="postgresql://me:hunter2@db/x", AI_API_KEY="hunter3", PORT="81"
-    )
-    assert done.returncode == 0
-    assert "PORT=81\n" in done.stdout
-    assert "DATABASE_URL=********\n" in done.stdout
-    assert "AI_API_KEY=********\n" in done.stdout
-    assert "hunter" not in done.stdout
-
-
-def test_new_key_prints_a_key_that_its_entry_admits() -> None:
-    done = process.run("new-key", "web")
-    key, entry = (line.split()[-1] for line in done.stdout.splitlines())
-    import hashlib
-
-    assert Settings(api_keys=(entry,)).key_digests() == {
-        "web": hashlib.sha256(key.encode()).digest()
-    }
-
-
 def test_the_documented_settings_are_the_real_ones() -> None:
     page = Path(__file__).parents[2] / "docs/configuration.md"
     assert page.read_text() == reference(IDENTITY, Settings), "run: python -m backend configuration"
+
+
+@pytest.mark.parametrize("url", ["ai:8080", "ftp://ai/v1", "http://", "http://ai/v1?x=1"])
+def test_an_ai_service_has_an_http_url(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    assert problems(monkeypatch, AI_BASE_URL=url) == [
+        f"AI_BASE_URL: got {url!r}; expected an http:// or https:// URL without a query"
+    ]
+
+
+def test_a_call_of_the_ai_service_has_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(monkeypatch, AI_TOTAL_TIMEOUT="1") == [
+        "AI_TOTAL_TIMEOUT: got 1; expected at least AI_CONNECT_TIMEOUT (2)"
+    ]
+
+
+def test_check_config_shows_settings_and_masks_secrets() -> None:
+    done = process.run("check-config", AI_API_KEY="hunter3", PORT="81")
+    assert done.returncode == 0
+    assert "PORT=81\n" in done.stdout
+    assert "AI_API_KEY=********\n" in done.stdout
+    assert "hunter" not in done.stdout

@@ -114,6 +114,14 @@ class Running:
         """What it has written so far."""
         return self._log.read_text(errors="replace")
 
+    @property
+    def resident(self) -> int:
+        """Its resident memory, in bytes."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmRSS")
+
     def lines(self) -> list[dict[str, Any]]:
         """The log's lines, each of which has to be an object."""
         return [json.loads(line) for line in self.text.splitlines()]

@@ -33,7 +33,7 @@ def is_test(module: str) -> bool:
 CLOSED = [
     *(
         Closed("serving", other, "serving knows no service and no image")
-        for other in (*SERVICES, "image", "rules", "deploy", "bench", "tools")
+        for other in (*SERVICES, "image", "rules", "deploy", "bench")
     ),
     *(
         Closed(room, service, "recipes and rules serve any service")
@@ -58,8 +58,10 @@ CLOSED = [
         for other in (*PRODUCT, "bench", "tests", "tools.lint", "tools.requirements", "tools.dev")
     ),
 ]
+# Of tests alone it is no harm: serving's own start its sample service by tools/dev.
 TESTS_ARE_NOT_PRODUCT = [
-    Closed(room, "tests", "product code never knows its tests") for room in PRODUCT
+    *(Closed(room, "tests", "product code never knows its tests") for room in PRODUCT),
+    Closed("serving", "tools", "serving runs without the tools that build and start it"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What operators see: health, status, metrics, logs."""
+"""What those see who run a service: probes, metrics, logs."""
 
 import asyncio
 import io
@@ -11,11 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backend.tests.conftest import open_app, settings_for
-from backend.tests.samples import samples
+from serving.tests.exposition import samples
+from serving.tests.service import PATH, open_app, settings_for
 from serving.watch import health, logs
-
-PATH = "/api/v1/todos"
 
 
 def component(report: dict[str, Any], name: str) -> dict[str, Any]:
@@ -32,30 +30,30 @@ async def test_a_fresh_service_is_live_started_and_ready(client: httpx.AsyncClie
 async def test_readiness_names_each_component_with_its_latency(client: httpx.AsyncClient) -> None:
     report = (await client.get("/health/ready")).json()
     names = [one["component"] for one in report["components"]]
-    assert names == ["process", "database", "schema", "ai"]
+    assert names == ["process", "database", "schema", "translator"]
     assert component(report, "database")["latency_ms"] > 0
     assert component(report, "database")["since"].endswith("Z")
-    assert component(report, "ai")["status"] == "disabled"
+    assert component(report, "translator")["status"] == "disabled"
 
 
 async def test_readiness_fails_while_the_database_is_down() -> None:
     # Port 9 is the discard service, which nobody runs: connections are refused.
-    url = "postgresql://todo@127.0.0.1:9/x"
+    url = "postgresql://sample@127.0.0.1:9/x"
     async with open_app(url, auto_migrate=False) as (_, client):
         ready = await client.get("/health/ready")
         live = await client.get("/health/live")
         startup = await client.get("/health/startup")
-        todos = await client.get(PATH)
+        notes = await client.get(PATH)
     assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
     assert component(ready.json(), "database")["status"] == "unavailable"
     assert (live.status_code, startup.status_code) == (200, 503)
-    assert todos.status_code == 503
-    assert todos.json()["type"] == "urn:todo-backend:problem:database-unavailable"
-    assert int(todos.headers["Retry-After"]) >= 1
+    assert notes.status_code == 503
+    assert notes.json()["type"] == "urn:sample:problem:database-unavailable"
+    assert int(notes.headers["Retry-After"]) >= 1
 
 
-async def test_readiness_fails_until_the_schema_is_current(sqlite_url: str) -> None:
-    async with open_app(sqlite_url, auto_migrate=False) as (_, client):
+async def test_readiness_fails_until_the_schema_is_current(empty_sqlite_url: str) -> None:
+    async with open_app(empty_sqlite_url, auto_migrate=False) as (_, client):
         report = await client.get("/health/ready")
     assert report.status_code == 503
     assert component(report.json(), "database")["status"] == "ok"
@@ -104,10 +102,10 @@ async def test_readiness_ends_with_the_drain_and_liveness_does_not(sqlite_url: s
         app.lifecycle.draining = True
         ready = await client.get("/health/ready")
         live = await client.get("/health/live")
-        todos = await client.get(PATH)
+        notes = await client.get(PATH)
     assert (ready.status_code, ready.json()["status"]) == (503, "draining")
     assert live.status_code == 200
-    assert (todos.status_code, todos.headers["Connection"]) == (200, "close")
+    assert (notes.status_code, notes.headers["Connection"]) == (200, "close")
 
 
 async def test_readiness_is_true_while_the_whole_pool_is_in_use(database_url: str) -> None:
@@ -117,15 +115,15 @@ async def test_readiness_is_true_while_the_whole_pool_is_in_use(database_url: st
     ):
         async with app.database.read():
             ready = await client.get("/health/ready")
-            todos = await client.get(PATH)
+            notes = await client.get(PATH)
         assert ready.status_code == 200
-        assert (todos.status_code, todos.json()["type"].split(":")[-1]) == (503, "database-busy")
-        assert todos.headers["Retry-After"] == "1"
+        assert (notes.status_code, notes.json()["type"].split(":")[-1]) == (503, "database-busy")
+        assert notes.headers["Retry-After"] == "1"
         assert (await client.get(PATH)).status_code == 200
 
 
 async def test_metrics_count_requests_by_route_template(client: httpx.AsyncClient) -> None:
-    await client.post(PATH, json={"title": "x"})
+    await client.post(PATH, json={"text": "x"})
     await client.get(f"{PATH}/00000000-0000-0000-0000-000000000000")
     await client.get("/wp-login.php")
     response = await client.get("/metrics")
@@ -134,7 +132,7 @@ async def test_metrics_count_requests_by_route_template(client: httpx.AsyncClien
     labels = f'method="POST",route="{PATH}"'
     assert found[f'http_requests_total{{{labels},status="201"}}'] == 1
     assert found[f"http_request_duration_seconds_count{{{labels}}}"] == 1
-    missed = f'method="GET",route="{PATH}/{{todo_id}}",status="404"'
+    missed = f'method="GET",route="{PATH}/{{note_id}}",status="404"'
     assert found[f"http_requests_total{{{missed}}}"] == 1
     assert found['http_requests_total{method="any",route="unmatched",status="404"}'] == 1
     assert found["http_requests_in_flight"] == 1
@@ -183,7 +181,7 @@ async def test_each_request_is_one_line_with_its_trace(
         "level": "info",
         "logger": "access",
         "method": "GET",
-        "route": f"{PATH}/{{todo_id}}",
+        "route": f"{PATH}/{{note_id}}",
         "status": 404,
         "request_id": "mine",
         "principal": "anonymous",
@@ -199,7 +197,7 @@ async def test_no_body_query_or_key_reaches_the_log(
         monkeypatch,
         method="POST",
         url=f"{PATH}?q=hunter1",
-        json={"title": "hunter2", "extra": "hunter3"},
+        json={"text": 2, "hunter2": "hunter3"},
         headers={"Authorization": "Bearer hunter4", "X-Request-ID": "hunter5 and more"},
     )
     assert len(lines) == 1
@@ -232,7 +230,7 @@ async def test_an_unexpected_error_is_a_500_problem_without_its_message(
         monkeypatch.setattr(app.database, "rows", fail)
         response = await client.get(PATH)
     assert response.status_code == 500
-    assert response.json()["type"] == "urn:todo-backend:problem:internal"
+    assert response.json()["type"] == "urn:sample:problem:internal"
     assert "hunter2" not in response.text
     assert "x-content-type-options" in response.headers
     assert "RuntimeError: hunter2" in caplog.text

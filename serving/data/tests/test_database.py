@@ -3,35 +3,16 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import asyncpg
-import httpx
 import pytest
-from sqlalchemy import text
 
-from backend.tests.conftest import open_app
 from serving.data.database import Query
+from serving.tests.service import PATH, open_app
 from tools.dev import postgres
 
-PATH = "/api/v1/todos"
-
 pytestmark = pytest.mark.postgresql
-
-
-@pytest.fixture
-def own_server(postgres_server: postgres.Postgres) -> Iterator[postgres.Postgres]:
-    """A server of this test's own, which it may stop."""
-    root = postgres.tree()
-    assert root is not None, postgres_server
-    folder = postgres.new_folder()
-    server = postgres.Postgres(root, folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        postgres.remove(folder)
 
 
 @pytest.fixture
@@ -43,7 +24,7 @@ async def admin(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 KILL = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND application_name = 'todo-backend'"
+    "WHERE datname = current_database() AND application_name = 'sample'"
 )
 
 
@@ -56,7 +37,7 @@ async def test_connections_that_the_server_broke_are_replaced_unnoticed(
         await asyncio.sleep(0.1)
         responses = await asyncio.gather(
             *(client.get(PATH) for _ in range(8)),
-            *(client.post(PATH, json={"title": "x"}) for _ in range(8)),
+            *(client.post(PATH, json={"text": "x"}) for _ in range(8)),
         )
     assert {response.status_code for response in responses} == {200, 201}
 
@@ -104,12 +85,11 @@ async def test_a_statement_that_takes_too_long_is_a_503(
     postgres_url: str, admin: asyncpg.Connection
 ) -> None:
     async with open_app(postgres_url, database_statement_timeout=0.3) as (_, client):
-        created = await client.post(PATH, json={"title": "x"})
         async with admin.transaction():
-            await admin.execute("LOCK TABLE todos IN ACCESS EXCLUSIVE MODE")
+            await admin.execute("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE")
             began = time.monotonic()
             read = await client.get(PATH)
-            write = await client.patch(created.headers["Location"], json={"state": "done"})
+            write = await client.post(PATH, json={"text": "x"})
             assert time.monotonic() - began < 2
         assert (read.status_code, write.status_code) == (503, 503)
         assert read.json()["type"].split(":")[-1] == "database-slow"
@@ -124,7 +104,7 @@ async def test_more_requests_than_connections_wait_and_then_get_503(
     }  # fmt: skip
     async with open_app(postgres_url, **options) as (app, client):
         async with admin.transaction():
-            await admin.execute("LOCK TABLE todos IN ACCESS EXCLUSIVE MODE")
+            await admin.execute("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE")
             waiting = [asyncio.create_task(client.get(PATH)) for _ in range(3)]
             async with asyncio.timeout(5):
                 while app.database.pool.checkedout() < 3:
@@ -147,13 +127,28 @@ async def test_a_client_that_goes_away_gives_its_connection_back(
         client,
     ):
         async with admin.transaction():
-            await admin.execute("LOCK TABLE todos IN ACCESS EXCLUSIVE MODE")
+            await admin.execute("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE")
             request = asyncio.create_task(client.get(PATH))
             await asyncio.sleep(0.2)
             request.cancel()
             await asyncio.gather(request, return_exceptions=True)
         assert (await client.get(PATH)).status_code == 200
         assert app.database.pool.checkedout() == 0
+
+
+async def test_a_connection_that_breaks_while_it_is_made_is_a_503(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def closed(*_: object, **__: object) -> None:
+        raise asyncpg.InterfaceError("connection is closed")
+
+    async with open_app(postgres_url, auto_migrate=False) as (_, client):
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncpg.Connection, "set_type_codec", closed)
+            refused = [await client.get(PATH), await client.post(PATH, json={"text": "x"})]
+        assert (await client.get(PATH)).status_code == 200
+    assert [one.status_code for one in refused] == [503, 503]
+    assert refused[0].json()["type"].split(":")[-1] == "database-unavailable"
 
 
 # asyncpg leaves the socket of a refused connection attempt to the garbage collector.
@@ -172,7 +167,7 @@ async def test_a_restart_under_load_costs_503s_and_nothing_else(
                 if number % 2:
                     response = await client.get(PATH)
                 else:
-                    response = await client.post(PATH, json={"title": "x"})
+                    response = await client.post(PATH, json={"text": "x"})
                     if response.status_code == 201:
                         created.add(response.json()["id"])
                 statuses.append(response.status_code)
@@ -201,7 +196,7 @@ async def test_a_restart_under_load_costs_503s_and_nothing_else(
         after = await seen_from_now_on()
         running = False
         await asyncio.gather(*work)
-        stored = {item["id"] for item in await all_items(client)}
+        stored = {note["id"] for note in (await client.get(f"{PATH}?limit=100000")).json()}
     assert down.status_code == 200
     assert statuses_while_down == {503}
     assert after == {200, 201}
@@ -209,17 +204,6 @@ async def test_a_restart_under_load_costs_503s_and_nothing_else(
     assert recovered < 3
     if how is signal.SIGINT:
         assert created <= stored
-
-
-async def all_items(client: httpx.AsyncClient) -> list[dict[str, str]]:
-    items: list[dict[str, str]] = []
-    query = {"limit": "100"}
-    while True:
-        page = (await client.get(PATH, params=query)).json()
-        items += page["items"]
-        if page["next_cursor"] is None:
-            return items
-        query["cursor"] = page["next_cursor"]
 
 
 async def test_a_service_that_starts_before_its_database_comes_up_with_it(
@@ -233,41 +217,16 @@ async def test_a_service_that_starts_before_its_database_comes_up_with_it(
         async with asyncio.timeout(10):
             while (await client.get("/health/startup")).status_code != 200:
                 await asyncio.sleep(0.1)
-        assert (await client.post(PATH, json={"title": "x"})).status_code == 201
+        assert (await client.post(PATH, json={"text": "x"})).status_code == 201
 
 
-async def test_a_list_is_one_query(postgres_url: str) -> None:
+async def test_a_prepared_query_is_one_statement(postgres_url: str) -> None:
     async with open_app(postgres_url) as (app, client):
-        for _ in range(5):
-            await client.post(PATH, json={"title": "x", "tags": ["a", "b"]})
+        await client.post(PATH, json={"text": "x"})
         statements: list[str] = []
         async with app.database.read() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             assert driver is not None
             driver.add_query_logger(lambda record: statements.append(record.query))
-        query = {"q": "x", "state": "open", "sort": "due"}
-        response = await client.get(PATH, params=query)
-    assert len(response.json()["items"]) == 5
+        assert len((await client.get(PATH)).json()) == 1
     assert len(statements) == 1
-
-
-async def test_old_keys_and_events_are_forgotten_but_the_newest_event_stays(
-    database_url: str,
-) -> None:
-    from datetime import timedelta
-
-    from backend.todos.events import LOG
-    from backend.todos.store import KEYS
-
-    async with open_app(database_url) as (app, client):
-        for number in range(3):
-            headers = {"Idempotency-Key": str(number)}
-            await client.post(PATH, json={"title": "x"}, headers=headers)
-        database = app.database
-        async with database.write() as connection:
-            await KEYS.forget(connection, timedelta(0))
-            await LOG.forget(connection, timedelta(0))
-        async with database.read() as connection:
-            keys = await connection.scalar(text("SELECT count(*) FROM idempotency_keys"))
-            assert keys == 0
-            assert await LOG.range(connection) == (3, 3)
