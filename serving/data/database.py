@@ -142,6 +142,8 @@ class Database:
             pooled = await self.engine.raw_connection()
         except PoolTimeoutError as error:
             raise DatabaseBusy("every database connection is in use") from error
+        except self._broken as error:
+            raise DatabaseDown(f"{type(error).__name__}: {error}") from error
         driver: asyncpg.Connection = pooled.driver_connection
         try:
             if self._on_wait is not None:
@@ -149,7 +151,7 @@ class Database:
             rows: Sequence[Mapping[Any, Any]] = await driver.fetch(text, *arguments)
         except asyncpg.QueryCanceledError as error:
             raise DatabaseSlow from error
-        except (asyncpg.InterfaceError, *self._broken) as error:
+        except self._broken as error:
             # In whatever state it is: closed, the pool will replace it.
             driver.terminate()
             raise DatabaseDown(f"{type(error).__name__}: {error}") from error
@@ -191,6 +193,9 @@ class Database:
                 except self._broken as error:
                     await connection.invalidate()
                     raise DatabaseDown(f"{type(error).__name__}: {error}") from error
+        except self._broken as error:
+            # While it was made: SQLAlchemy prepares a new connection with the driver's own calls.
+            raise DatabaseDown(f"{type(error).__name__}: {error}") from error
         except PoolTimeoutError as error:
             raise DatabaseBusy("every database connection is in use") from error
         except DBAPIError as error:
@@ -230,13 +235,14 @@ class Database:
 def _signs_of_a_broken_connection(is_sqlite: bool) -> tuple[type[Exception], ...]:
     """What neither asyncpg nor SQLAlchemy translates into an error of the database.
 
-    InternalClientError is what asyncpg raises on a connection that broke between two messages.
+    InternalClientError is what asyncpg raises on a connection that broke between two messages, and
+    InterfaceError on one that was closed meanwhile.
     """
     if is_sqlite:
         return (OSError, TimeoutError)
     import asyncpg  # noqa: PLC0415
 
-    return (OSError, TimeoutError, asyncpg.InternalClientError)
+    return (OSError, TimeoutError, asyncpg.InternalClientError, asyncpg.InterfaceError)
 
 
 def _driver_arguments(settings: DatabaseSettings, name: str) -> dict[str, Any]:
