@@ -41,7 +41,6 @@ FAST = {**COMMON, "fsync": "off", "full_page_writes": "off", "synchronous_commit
 DURABLE = COMMON
 
 _CLONE_NEWUSER = 0x10000000
-_PR_SET_PDEATHSIG = 1
 _LIBRARIES = "usr/lib/{cpu}-linux-gnu"
 _LOADERS = {
     "x86_64": "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
@@ -70,7 +69,7 @@ class Postgres:
         folder: Path,
         *,
         settings: Mapping[str, str] = FAST,
-        tied: bool = False,
+        prepare: Callable[[], None] | None = None,
         keep_open: Sequence[int] = (),
     ) -> None:
         """Makes the database, unless `folder` holds one.
@@ -79,7 +78,7 @@ class Postgres:
             root: the unpacked Debian root.
             folder: an existing folder that is the server's alone.
             settings: `FAST`, or `DURABLE` where the data is kept.
-            tied: shut the server down when the thread that starts it ends, however it does.
+            prepare: called in its processes between fork and exec, such as `Guardian.enlist` gives.
             keep_open: descriptors that the server holds for as long as one of its processes runs.
 
         Raises:
@@ -87,7 +86,7 @@ class Postgres:
         """
         self._folder = folder
         self._settings = settings
-        self._tied = tied
+        self._prepare = prepare
         self._keep_open = keep_open
         self._as_user = _user()
         self._bin = _shadow(root, folder)
@@ -114,15 +113,6 @@ class Postgres:
     def start(self, seconds: float = START_SECONDS) -> None:
         """Returns when it takes connections; raises `PostgresError` when it does not."""
         options = [f"-c{name}={value}" for name, value in self._settings.items()]
-        parent = os.getpid()
-
-        def prepare() -> None:
-            if self._as_user is not None:
-                self._as_user()
-            if self._tied:
-                # After that, since the kernel forgets it where a process changes its user.
-                end_with_parent(parent, signal.SIGINT)
-
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -130,7 +120,7 @@ class Postgres:
                     "-p", str(self.port), "-k", "", *options,
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                pass_fds=self._keep_open, preexec_fn=prepare,
+                pass_fds=self._keep_open, preexec_fn=self._before_exec,
             )  # fmt: skip
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -160,6 +150,12 @@ class Postgres:
         path = self._folder / "log"
         return path.read_text(errors="replace")[-_LOG_CHARACTERS:] if path.exists() else ""
 
+    def _before_exec(self) -> None:
+        if self._as_user is not None:
+            self._as_user()
+        if self._prepare is not None:
+            self._prepare()
+
     def _says_ready(self) -> bool:
         assert self._process is not None
         try:
@@ -180,8 +176,8 @@ class Postgres:
                 "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8",
                 "--no-instructions", *([] if self._settings is DURABLE else ["--no-sync"]),
             ],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            preexec_fn=self._as_user, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True,
+            preexec_fn=self._before_exec, check=False,
         )  # fmt: skip
         if done.returncode:
             shutil.rmtree(beside, ignore_errors=True)
@@ -223,16 +219,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def end_with_parent(parent: int, number: signal.Signals) -> None:
-    """Has this process sent a signal when its parent ends, even by SIGKILL (prctl(2)).
-
-    For a child between fork and exec. It is the thread that forked whose end counts.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), number)
 
 
 def _shadow(root: Path, folder: Path) -> Path:

@@ -117,10 +117,12 @@ def test_a_root_without_postgresql_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tied_server_ends_with_the_process_that_started_it(root: Path, folder: Path) -> None:
+def test_a_guarded_server_ends_with_the_process_that_started_it(root: Path, folder: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from tools.dev.postgres import Postgres; "
-        "server = Postgres(Path(sys.argv[1]), Path(sys.argv[2]), tied=True); server.start(); "
+        "import signal, sys, time; from pathlib import Path; "
+        "from tools.dev.guardian import Guardian; from tools.dev.postgres import Postgres; "
+        "prepare = Guardian().enlist(signal.SIGINT); "
+        "server = Postgres(Path(sys.argv[1]), Path(sys.argv[2]), prepare=prepare); server.start(); "
         "print(server._process.pid, flush=True); time.sleep(60)"
     )
     starter = subprocess.Popen(
