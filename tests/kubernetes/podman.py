@@ -42,6 +42,9 @@ class Podman:
     """Runs podman. Use it as a context: at its end no pod is left.
 
     It has to be in a mount, PID and network namespace of its own, as `container_test` gives it.
+
+    Attributes:
+        environment: the variables that podman is run with.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,7 +53,7 @@ class Podman:
         self._podman = program("podman", "podman")
         self._skopeo = program("skopeo", "skopeo")
         program("runc", "runc")
-        self._environment = {
+        self.environment = {
             "CONTAINERS_CONF": str(folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
             "HOME": str(folder),
@@ -75,7 +78,7 @@ class Podman:
         """Runs podman and returns what it prints; raises `PodmanError` with what it says."""
         done = subprocess.run(
             [self._podman, *arguments],
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -90,7 +93,7 @@ class Podman:
         """Takes an image from an OCI layout under a name REPOSITORY@DIGEST."""
         done = subprocess.run(
             [self._skopeo, "copy", "--quiet", f"oci:{layout}", f"containers-storage:{name}"],
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,

@@ -13,9 +13,10 @@ NAMES = re.compile(
 )
 
 # Its own folders, its tests and its part of deploy/ among them.
-OWN = ("backend/", "bench/load/", "deploy/kubernetes/overlays/")
+OWN = ("backend/", "bench/load/", "deploy/kubernetes/overlays/", "tests/compose/")
 # Its own files in folders that it shares. docs/your-service.md says what becomes of them.
 OWN_FILES = {
+    "deploy/compose.yaml",
     "deploy/kubernetes/secret-template.yaml",
     "tests/container/BUILD.bazel",
     "tests/container/test_clock.py",
