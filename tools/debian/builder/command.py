@@ -36,12 +36,15 @@ _SI_KERNEL = 0x80
 def main(arguments: list[str]) -> int:
     """Runs Bazel in the builder root; returns the exit code, 1 for what the builder found wrong."""
     try:
+        file, arguments = split_bundle(arguments, os.environ)
         cache = cache_folder(os.environ)
-        builder = _place(cache / "builder")
+        builder = place(cache / "builder")
         if not builder.is_dir() and split(arguments)[1] == "shutdown":
             # Without a root no server runs.
             return 0
         _check(cache)
+        if file is not None:
+            _unpack(file, builder, cache)
         if not builder.is_dir():
             _make(builder)
         with contextlib.suppress(OSError):
@@ -109,7 +112,7 @@ def split(arguments: list[str]) -> tuple[list[str], str | None, list[str]]:
     return arguments[:index], command, arguments[index + 1 :]
 
 
-def _place(folder: Path) -> Path:
+def place(folder: Path) -> Path:
     """Where the builder root is, once it is made.
 
     Its name is a hash of the recipe and of the program that follows it, so that changing either
@@ -118,6 +121,30 @@ def _place(folder: Path) -> Path:
     maker = Path(__file__).with_name("root.py")
     key = hashlib.sha256(RECIPE.read_bytes() + b"\0" + maker.read_bytes()).hexdigest()[:16]
     return folder / key
+
+
+def split_bundle(
+    arguments: list[str], environment: Mapping[str, str]
+) -> tuple[Path | None, list[str]]:
+    """The bundle that `--bundle FILE` or BAZEL_BUNDLE names, and the arguments for Bazel.
+
+    >>> split_bundle(["--bundle=x", "build"], {})
+    (PosixPath('x'), ['build'])
+    """
+    if arguments and arguments[0].startswith("--bundle="):
+        return Path(arguments[0].partition("=")[2]), arguments[1:]
+    if arguments and arguments[0] == "--bundle":
+        if len(arguments) == 1:
+            raise BuilderError("--bundle: expected a file after it")
+        return Path(arguments[1]), arguments[2:]
+    named = environment.get("BAZEL_BUNDLE")
+    return (Path(named) if named else None), arguments
+
+
+def _unpack(file: Path, builder: Path, cache: Path) -> None:
+    from tools.debian.builder import bundle  # noqa: PLC0415 - see _make
+
+    bundle.unpack(file, builder=builder, cache=cache)
 
 
 def _make(builder: Path) -> None:
@@ -186,7 +213,7 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
     folders = [folder for folder in (home, WORKSPACE, cache) if folder and folder.is_dir()]
     reading, writing = os.pipe()
     view = sandbox.arguments(builder, folders, Path.cwd())
-    wrapped = [_bubblewrap(), *view, "--info-fd", str(writing)]
+    wrapped = [*_bubblewrap(builder), *view, "--info-fd", str(writing)]
     environment = dict(os.environ)
     environment["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
     if registry := npm.registry(environment, cache / "npm-registry"):
@@ -228,15 +255,16 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
     return code
 
 
-def _bubblewrap() -> str:
-    """Where bubblewrap is; it may have been removed since the builder root was made."""
-    found = shutil.which("bwrap")
-    if found is None:
-        from tools.debian.builder import root  # noqa: PLC0415 - see _make
-
-        root.tools()
-        found = shutil.which("bwrap")
-    return found or "bwrap"
+def _bubblewrap(builder: Path) -> list[str]:
+    """How to start bubblewrap: the machine's, else the builder root's by that root's own loader."""
+    if found := shutil.which("bwrap"):
+        return [found]
+    loader = next(builder.glob("usr/lib*/ld-linux-*.so.*"), None)
+    program = builder / "usr/bin/bwrap"
+    if loader is None or not program.exists():
+        raise BuilderError(f"{builder}: bubblewrap is missing. As root: apt-get install bubblewrap")
+    libraries = ":".join(str(folder) for folder in builder.glob("usr/lib/*-linux-gnu"))
+    return [str(loader), "--library-path", libraries, str(program)]
 
 
 def _child(info: str) -> int | None:
