@@ -33,15 +33,17 @@ def _debian_package_impl(ctx):
     archive = "debian-security" if ctx.attr.suite.endswith("-security") else "debian"
     title = "{} {} ({})".format(ctx.attr.package, ctx.attr.version, ctx.attr.architecture)
     mirrors = _mirrors(ctx, archive)
-    if not mirrors:
+
+    # Without a mirror it can still be in Bazel's repository cache, from a bundle say.
+    urls = ["{}/{}".format(mirror, ctx.attr.path) for mirror in mirrors or ["file:/no-mirror-is-known"]]
+    got = ctx.download(urls, "package.deb", sha256 = ctx.attr.sha256, allow_fail = True)
+    if not got.success and not mirrors:
         fail("""{}: no mirror of the {} archive is known.
 Name some in {}=URI (spaces between), or in apt's sources.""".format(
             title,
             archive,
             "DEBIAN_SECURITY_MIRRORS" if archive == "debian-security" else "DEBIAN_MIRRORS",
         ))
-    urls = ["{}/{}".format(mirror, ctx.attr.path) for mirror in mirrors]
-    got = ctx.download(urls, "package.deb", sha256 = ctx.attr.sha256, allow_fail = True)
     if not got.success:
         _explain(ctx, title, urls)
     ctx.file("BUILD.bazel", 'exports_files(["package.deb"])\n')
