@@ -156,6 +156,9 @@ def _make(builder: Path) -> None:
 
 def _run(arguments: list[str], builder: Path, cache: Path) -> int:
     startup, command, rest = split(arguments)
+    if not sandbox.loopback_is_up():
+        # See _in_root: a server of this call could not be reached by the next one.
+        startup = ["--batch", *startup]
     output = cache / "output"
     output.mkdir(parents=True, exist_ok=True)
     bazel = ["/usr/bin/bazel", *_startup(builder.name, cache), *startup]
@@ -213,6 +216,9 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
     folders = [folder for folder in (home, WORKSPACE, cache) if folder and folder.is_dir()]
     reading, writing = os.pipe()
     view = sandbox.arguments(builder, folders, Path.cwd())
+    if not sandbox.loopback_is_up():
+        # Bazel's client talks to its server over it, and bubblewrap's new namespace has one.
+        view = ["--unshare-net", *view]
     wrapped = [*_bubblewrap(builder), *view, "--info-fd", str(writing)]
     environment = dict(os.environ)
     environment["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"

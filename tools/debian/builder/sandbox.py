@@ -1,6 +1,9 @@
 """The bubblewrap command line that lays the person's files over the builder root."""
 
+import fcntl
 import os
+import socket
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,11 +31,25 @@ _SYSTEM = frozenset(
 _KERNEL = frozenset({"dev", "proc", "sys"})
 _LINKS = ("bin", "lib", "lib64", "sbin")
 
-
 # Folders of the root that cannot be written; a mount in them needs a place to lie on.
 _READ_ONLY = ("usr", "etc", "var")
 # Empty and writable, so that anything can be mounted below.
 _SCRATCH = (Path("/run"), Path("/var/tmp"))
+
+# linux/sockios.h and linux/if.h.
+_SIOCGIFFLAGS = 0x8913
+_IFF_UP = 1
+
+
+def loopback_is_up() -> bool:
+    """Whether this network namespace's loopback interface is up (netdevice(7))."""
+    request = struct.pack("16sH14x", b"lo", 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        try:
+            answer = fcntl.ioctl(control, _SIOCGIFFLAGS, request)
+        except OSError:
+            return False
+    return bool(struct.unpack("16sH14x", answer)[1] & _IFF_UP)
 
 
 def arguments(root: Path, folders: Sequence[Path], working: Path) -> list[str]:
