@@ -5,9 +5,13 @@ from serving.data.idempotency import KeyInUse, KeyReused
 from serving.web.problems import Problem, Translations, unavailable
 
 PROBLEMS: Translations = {
-    DatabaseBusy: lambda _: unavailable("database-busy", "every database connection is in use"),
-    DatabaseDown: lambda _: unavailable("database-unavailable", "the database cannot be reached"),
-    DatabaseSlow: lambda _: unavailable("database-slow", "the database took too long"),
+    DatabaseBusy: lambda _: unavailable(
+        "database-busy", "every database connection is in use", warns=True
+    ),
+    DatabaseDown: lambda _: unavailable(
+        "database-unavailable", "the database cannot be reached", warns=True
+    ),
+    DatabaseSlow: lambda _: unavailable("database-slow", "the database took too long", warns=True),
     KeyInUse: lambda _: Problem(
         409,
         "idempotency-key-in-use",

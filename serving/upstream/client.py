@@ -6,7 +6,6 @@ limit.
 
 import asyncio
 import contextlib
-import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -28,8 +27,6 @@ BACKOFF_SECONDS = 0.1
 # A longer Retry-After is passed on to our own client instead of being waited for.
 PATIENCE_SECONDS = 2.0
 PROBE_DELAY_SECONDS = 1.0
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +126,6 @@ class UpstreamClient:
             raise self._failure("timeout", 504, "did not answer in time") from None
         except UpstreamFailure as failure:
             outcome = failure.outcome
-            logger.warning("call of %s failed: %s", failure.title, outcome)
             raise
         finally:
             self._metrics.calls.labels(outcome).inc()

@@ -12,6 +12,7 @@ def from_failure(failure: UpstreamFailure) -> Problem:
         f"{failure.service}-{failure.outcome}",
         f"{failure.title} {failure}",
         headers={"Retry-After": str(seconds)},
+        warns=True,
     )
 
 

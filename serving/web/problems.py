@@ -35,6 +35,7 @@ class Problem(HTTPException):
     Attributes:
         slug: ends the problem's type URI.
         errors: single faults of the request, where there are several.
+        warns: whether it is a fault of what we depend on, which the log has to tell of.
     """
 
     def __init__(
@@ -45,19 +46,22 @@ class Problem(HTTPException):
         *,
         headers: dict[str, str] | None = None,
         errors: list[dict[str, Any]] | None = None,
+        warns: bool = False,
     ) -> None:
         super().__init__(status, detail, headers)
         self.slug = slug
         self.errors = errors
+        self.warns = warns
 
 
 # Errors of other rooms, by their class, and the problems that clients see of them.
 type Translations = Mapping[type[Exception], Callable[[Any], Problem]]
 
 
-def unavailable(slug: str, detail: str, retry_after: float = 1) -> Problem:
+def unavailable(slug: str, detail: str, retry_after: float = 1, *, warns: bool = False) -> Problem:
     """503 with Retry-After, in seconds (RFC 9110 section 10.2.3)."""
-    return Problem(503, slug, detail, headers={"Retry-After": str(max(1, round(retry_after)))})
+    headers = {"Retry-After": str(max(1, round(retry_after)))}
+    return Problem(503, slug, detail, headers=headers, warns=warns)
 
 
 class Problems:
@@ -130,7 +134,7 @@ class Problems:
     def _translated(self, translate: Callable[[Any], Problem]) -> Any:
         async def on_error(_: Request, error: Exception) -> Response:
             problem = translate(error)
-            if problem.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if problem.warns:
                 cause = error.__cause__ or error
                 logger.warning("%s: %s", problem.slug, type(cause).__name__)
             return self.respond(problem)

@@ -60,9 +60,13 @@ def _workspace_sources_impl(ctx):
     for _ in range(_DEPTH):
         deeper = []
         for folder in folders:
-            for entry in folder.readdir(watch = "yes"):
+            # Not those below: Bazel 7 fails ("Inconsistent filesystem operations") where a folder
+            # whose entries it watches is deleted, as by one who puts a service in another's place.
+            for entry in folder.readdir(watch = "yes" if folder == root else "no"):
                 if not _ours(entry) or entry.realpath != entry:
                     continue
+                if entry.basename == "BUILD.bazel":
+                    ctx.watch(entry)
                 if entry.is_dir:
                     # A virtual environment that a developer keeps in the workspace.
                     if not entry.get_child("pyvenv.cfg").exists:
@@ -77,7 +81,8 @@ def _workspace_sources_impl(ctx):
     fail("{}: folders more than {} deep".format(root, _DEPTH))
 
 # A glob ends at the next package's BUILD file; a list of packages would be forgotten when one is
-# added. Bazel makes the repository anew when a folder of the workspace gains or loses an entry.
+# added. Bazel makes the repository anew when the workspace gains or loses an entry at its top, when a
+# BUILD file changes, and when its server starts.
 _workspace_sources = repository_rule(
     implementation = _workspace_sources_impl,
     doc = "Links to every file of Python, Starlark, shell and YAML of the workspace, at the paths they " +

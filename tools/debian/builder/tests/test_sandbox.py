@@ -1,5 +1,6 @@
 """What of the machine and what of the builder root Bazel gets to see."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,17 @@ def test_hosts_and_users_are_the_machines(tmp_path: Path) -> None:
 
     assert read_only["/etc/passwd"] == "/etc/passwd"
     assert list(read_only).index("/etc") < list(read_only).index("/etc/passwd")
+
+
+def test_a_namespace_without_interfaces_has_no_loopback() -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)
+            os._exit(1 if sandbox.loopback_is_up() else 0)
+        except OSError:
+            os._exit(2)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code == 2:
+        pytest.skip("this user may make no namespaces")
+    assert code == 0
