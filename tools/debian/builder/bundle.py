@@ -175,10 +175,10 @@ def _pack(builder: Path, target: Path) -> None:
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
         for path in _sorted(builder):
-            name = path.relative_to(builder).as_posix()
-            entry = archive.gettarinfo(path, f"./{name}")
-            if entry is None or entry.ischr() or entry.isblk() or entry.isfifo():
+            if not (path.is_symlink() or path.is_dir() or path.is_file()):
+                # A device, which the sandbox makes itself, or a socket.
                 continue
+            entry = archive.gettarinfo(path, f"./{path.relative_to(builder).as_posix()}")
             entry.uname = entry.gname = ""
             entry.mtime = int(entry.mtime)
             if not keep_owners:
