@@ -1,4 +1,4 @@
-"""Images whose digests are known from the real rules_oci 2.3.2."""
+"""Images whose digests are known from the real rules_oci."""
 
 load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index")
 

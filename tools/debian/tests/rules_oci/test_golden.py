@@ -1,4 +1,4 @@
-"""The images are, byte for byte, those of the real rules_oci 2.3.0."""
+"""The images are, byte for byte, those of the real rules_oci."""
 
 import hashlib
 import json
