@@ -32,6 +32,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--scratch", type=Path, help="folder to build below, in place of TMPDIR")
     options = parser.parse_args(arguments)
+    # tools/bazel has folders of its own there, which are gone when it ends.
+    place = (options.scratch or Path(tempfile.gettempdir())).resolve()
+    if place.is_relative_to("/var/tmp") or place.is_relative_to("/run"):
+        parser.error(f"expected a folder outside of /var/tmp and /run to build below, got {place}")
     signal.signal(signal.SIGTERM, _stop)
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY") or Path.cwd())
     with tempfile.TemporaryDirectory(prefix="reproducibility-", dir=options.scratch) as folder:

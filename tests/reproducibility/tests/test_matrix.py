@@ -148,6 +148,14 @@ def test_unknown_variation_is_refused(tmp_path: Path) -> None:
     assert refused.value.code == 2
 
 
+def test_folder_that_the_builder_root_covers_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--scratch=/var/tmp"])
+    assert "outside of /var/tmp" in capsys.readouterr().err
+
+
 def test_workspace_without_git_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
