@@ -142,8 +142,9 @@ def test_modes_less_a_mask_are_a_umask(tmp_path: Path, left: int, right: int) ->
     assert (found.what, found.cause) == ("mode", cause.UMASK)
 
 
-def test_mode_that_no_mask_makes_is_not_called_one(tmp_path: Path) -> None:
-    found = only(between(tmp_path, [Item("x", "1", 0o644)], [Item("x", "1", 0o4755)]))
+@pytest.mark.parametrize(("left", "right"), [(0o644, 0o4755), (0o640, 0o604)])
+def test_mode_that_no_mask_makes_is_not_called_one(tmp_path: Path, left: int, right: int) -> None:
+    found = only(between(tmp_path, [Item("x", "1", left)], [Item("x", "1", right)]))
     assert found.cause is None
 
 

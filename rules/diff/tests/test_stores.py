@@ -148,6 +148,17 @@ def test_torn_blob_is_named(
     assert f"blob sha256:{torn} is torn" in refused(capsys, "A", "B")
 
 
+def test_size_that_is_not_the_blobs_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image(here / "A", ITEMS)
+    image(here / "B", ITEMS)
+    index = json.loads((here / "B/index.json").read_text())
+    index["manifests"][0]["size"] += 1
+    (here / "B/index.json").write_text(json.dumps(index))
+    assert "is torn: expected" in refused(capsys, "A", "B")
+
+
 def test_layer_that_is_not_what_the_config_says_is_named(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
