@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tests.reproducibility.variations import Variation, here
 
-# What an edit is made to; it is in the app layer.
-_EDITED = "backend/app.py"
+# What an edit is made to, and what it is; the file is in the base layer of every image.
+_EDITED = "image/files/nsswitch.conf"
+_EDIT = "# edited\n"
 _TARGETS = ("//image:index", "//image:index.digest")
 
 
@@ -56,10 +57,10 @@ class Checkout:
                 self._bazel("build", "--disk_cache=", *self.variation.options, *_TARGETS)
             elif step == "edit":
                 path = self.folder / _EDITED
-                path.write_text(f"{path.read_text()}EDITED = True\n")
+                path.write_text(f"{path.read_text()}{_EDIT}")
             elif step == "revert":
                 path = self.folder / _EDITED
-                path.write_text(path.read_text().removesuffix("EDITED = True\n"))
+                path.write_text(path.read_text().removesuffix(_EDIT))
             elif step == "forget":
                 self._bazel("clean")
         return (self.folder / "bazel-bin/image/index.json.sha256").read_text().strip()

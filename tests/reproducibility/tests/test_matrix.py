@@ -35,8 +35,8 @@ echo "sha256:$made" > bazel-bin/image/index.json.sha256
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "workspace"
     (folder / "tools").mkdir(parents=True)
-    (folder / "backend").mkdir()
-    (folder / "backend/app.py").write_text("x = 1\n")
+    (folder / "image/files").mkdir(parents=True)
+    (folder / "image/files/nsswitch.conf").write_text("hosts: files\n")
     (folder / ".gitignore").write_text("ignored\n")
     for number in (0, 1):
         image(folder / f"made/{number}", [*ITEMS, Item("app", f"/home/{number}/src/app")])
@@ -70,13 +70,13 @@ def run(tmp_path: Path, *names: str) -> int:
         ("umask", 'test "$(umask)" = 0022 || made=1'),
         ("time zone and locale", 'test -z "$TZ" || made=1'),
         ("environment", 'test -z "$SOURCE_DATE_EPOCH" || made=1'),
-        ("checkout", "find backend/app.py -perm 600 | grep -q . && made=1"),
-        ("checkout", "test backend/app.py -nt / || made=1"),
+        ("checkout", "find image/files/nsswitch.conf -perm 600 | grep -q . && made=1"),
+        ("checkout", "test image/files/nsswitch.conf -nt / || made=1"),
         ("clone", "test -e .git && made=1"),
         ("no sandbox", 'case "$*" in *strategy=local*) made=1;; esac'),
         (
             "edit and revert",
-            "grep -q EDITED backend/app.py && touch state; test -e state && made=1",
+            "grep -q edited image/files/nsswitch.conf && touch state; test -e state && made=1",
         ),
     ],
 )

@@ -26,6 +26,7 @@ OWN_FILES = {
     "tests/container/test_rolling.py",
     "tests/container/test_stack.py",
     "tests/container/test_todos.py",
+    "tests/emulation/test_arm64.py",
     "tests/kubernetes/BUILD.bazel",
     "tests/kubernetes/test_play.py",
     "tests/kubernetes/test_service.py",
