@@ -19,6 +19,7 @@ from serving.web.security import BEARER_SUBPROTOCOL, Keys
 
 # RFC 6455 section 7.4.1, and 1013 from the IANA registry of close codes.
 GOING_AWAY = 1001
+UNSUPPORTED_DATA = 1003
 POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 
@@ -100,11 +101,11 @@ class Sockets:
             Problem: 401, 403 for a foreign origin, 503 for too many sockets or while draining.
         """
         settings = self._settings
-        origin = websocket.headers.get("origin")
-        if origin is not None and not self._origins.welcomes(
-            origin, websocket.headers.get("host", "")
-        ):
-            raise Problem(403, "foreign-origin", f"Origin: {origin} is not allowed")
+        # A browser sends one. With two of them nobody knows which is meant.
+        origins = websocket.headers.getlist("origin")
+        host = websocket.headers.get("host", "")
+        if len(origins) > 1 or (origins and not self._origins.welcomes(origins[0], host)):
+            raise Problem(403, "foreign-origin", f"Origin: {', '.join(origins)} is not allowed")
         offered = websocket.scope["subprotocols"]
         bearer = next((one for one in offered if one.startswith(BEARER_SUBPROTOCOL)), None)
         keys = self._keys
@@ -182,7 +183,11 @@ class Sockets:
         loop = asyncio.get_running_loop()
         window, count = loop.time(), 0
         while True:
-            await websocket.receive_text()
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message["code"])
+            if message.get("text") is None:
+                return UNSUPPORTED_DATA
             if loop.time() - window > 60:  # noqa: PLR2004
                 window, count = loop.time(), 0
             count += 1
@@ -193,6 +198,7 @@ class Sockets:
         self._metrics.closes.labels(str(code)).inc()
         reason = {
             GOING_AWAY: "shutting down",
+            UNSUPPORTED_DATA: "expected text",
             POLICY_VIOLATION: "too many messages",
             TRY_AGAIN_LATER: "too slow: connect again with last_event_id",
         }[code]

@@ -102,7 +102,7 @@ def _serve[S: ServiceSettings](settings: S, application: Callable[[S], "Applicat
     def work(listener: socket.socket) -> None:
         from serving.process.server import run  # noqa: PLC0415
 
-        run(application(settings), settings, settings, listener)
+        run(application(settings), settings, settings, settings, listener)
 
     serve(settings, settings, work)
 

@@ -10,11 +10,14 @@ from types import FrameType
 
 import uvicorn
 
+from serving.process.connection import Clock, Limits, RefusalMetrics, Surroundings
 from serving.process.http import http_protocol, websocket_protocol
 from serving.process.settings import ConnectionSettings, ProcessSettings
 from serving.process.supervisor import BACKLOG
 from serving.watch.lifecycle import Lifecycle
 from serving.web.application import Application, LongLived
+from serving.web.gate import PROBES
+from serving.web.settings import WebSettings
 
 CLOSE_SOCKETS_SECONDS = 1.0
 
@@ -80,14 +83,23 @@ def run(
     app: Application,
     process: ProcessSettings,
     connections: ConnectionSettings,
+    web: WebSettings,
     listener: socket.socket,
 ) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT, then finish what was begun."""
+    limits = Limits.of(connections, web)
+    surroundings = Surroundings(
+        limits=limits,
+        clock=Clock(limits.shortest),
+        problems=app.problems,
+        count=RefusalMetrics(app.registry).count,
+        probes=tuple(path.encode() for path in PROBES),
+    )
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=http_protocol(connections, app.problems),
-        ws=websocket_protocol,  # type: ignore[arg-type]
+        http=http_protocol(surroundings),
+        ws=websocket_protocol(surroundings),  # type: ignore[arg-type]
         ws_max_size=connections.ws_max_message_bytes,
         ws_ping_interval=connections.ws_ping_interval,
         ws_ping_timeout=connections.ws_ping_timeout,

@@ -47,13 +47,21 @@ class ConnectionSettings(Section):
         "comma-separated.",
     )
     max_connections: int = Field(
-        10_000, ge=1, description="Connections held open; one more gets 503."
+        10_000,
+        ge=1,
+        description="Connections held open; one more gets 503, unless it is a probe.",
     )
     header_max_bytes: int = Field(
         16_384, ge=1024, le=1_048_576, description="Largest request line and header, in bytes."
     )
+    header_max_fields: int = Field(100, ge=16, le=10_000, description="Most fields of a header.")
     header_timeout: Seconds = Field(
         10.0, description="Time for a client to send its header, in seconds."
+    )
+    response_timeout: Seconds = Field(
+        60.0,
+        description="Time for the service to answer a request that has come, in seconds, before "
+        "503.",
     )
     write_timeout: Seconds = Field(
         30.0, description="Time for a client to take a response, in seconds."
@@ -68,6 +76,13 @@ class ConnectionSettings(Section):
         ge=1,
         le=1_048_576,
         description="Largest WebSocket message of a client, in bytes.",
+    )
+    ws_max_frames_per_minute: int = Field(
+        240,
+        ge=10,
+        le=1_000_000,
+        description="Frames of a client's WebSocket, pings and pongs included; one more gets "
+        "close code 1008.",
     )
     ws_ping_interval: Seconds = Field(
         20.0, description="Time between pings of a WebSocket, in seconds."

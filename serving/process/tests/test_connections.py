@@ -174,7 +174,7 @@ def test_a_connection_too_many_gets_a_503_problem(sqlite_url: str) -> None:
             socket.create_connection(("127.0.0.1", server.port)),
             socket.create_connection(("127.0.0.1", server.port)),
         ):
-            answer = talk(server)
+            answer = talk(server, b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_for(lambda: httpx.get(f"{server.url}/health/live").status_code == 200)
     assert status(answer) == 503
     assert b"application/problem+json" in answer

@@ -10,10 +10,11 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import httptools
 import pytest
 import uvicorn
-from uvicorn.protocols.http import httptools_impl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import websockets
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from serving.process import http, server, websocket
@@ -26,19 +27,23 @@ PARTS: dict[type, tuple[ModuleType, str, set[str]]] = {
         http,
         "LimitedHttp",
         {
-            *("connection_lost", "connection_made", "connections", "data_received", "loop"),
-            *("on_headers_complete", "on_message_begin", "on_response_complete"),
-            *("send_400_response", "timeout_keep_alive_handler", "transport"),
-            "_unset_keepalive_if_required",
+            *("connection_lost", "connection_made", "connections", "cycle", "data_received"),
+            *("eof_received", "flow", "handle_websocket_upgrade", "headers", "loop", "on_body"),
+            *("on_headers_complete", "on_message_complete", "on_response_complete", "parser"),
+            *("pause_writing", "resume_writing", "server_state", "shutdown", "transport", "url"),
+            "_should_upgrade",
         },
     ),
     WebSocketsSansIOProtocol: (
         websocket,
-        "ClosableWebSocket",
+        "LimitedWebSocket",
         {
-            *("close_sent", "close_timer", "conn", "disconnected", "handle_connect"),
-            *("keepalive_timeout", "loop", "queue", "read_paused", "scope", "stop_keepalive"),
-            "transport",
+            *("app", "close_sent", "close_timer", "conn", "connection_lost", "connection_made"),
+            *("curr_msg_data_type", "data_received", "disconnected", "frames", "handle_bytes"),
+            *("handle_connect", "handle_cont", "handle_parser_exception", "handle_ping"),
+            *("handle_pong", "handle_text", "handshake_complete", "handshake_initiated"),
+            *("initial_response", "keepalive_timeout", "loop", "queue", "read_paused", "scope"),
+            *("send_receive_event_to_app", "shutdown", "stop_keepalive", "transport", "writable"),
         },
     ),
     uvicorn.Server: (
@@ -47,6 +52,14 @@ PARTS: dict[type, tuple[ModuleType, str, set[str]]] = {
         {"_captured_signals", "capture_signals", "handle_exit", "on_tick", "should_exit"},
     ),
 }
+
+# Of the request that is being answered.
+CYCLE = (
+    *("disconnected", "keep_alive", "message_event", "more_body", "response_complete"),
+    *("response_started", "transport"),
+)
+# The parsers beneath, whose limits and whose silence about some faults the protocols make up for.
+PARSERS = {httptools: (0, 9), websockets: (17, 4)}
 
 
 def of_base(module: ModuleType, name: str, base: type) -> set[str]:
@@ -79,12 +92,19 @@ def test_the_list_names_what_is_used_and_no_more(base: type) -> None:
     assert of_base(module, name, base) == parts
 
 
-def test_the_status_lines_are_there() -> None:
-    assert httptools_impl.STATUS_LINE[503] == b"HTTP/1.1 503 Service Unavailable\r\n"
+@pytest.mark.parametrize("part", CYCLE)
+def test_a_cycle_has_what_is_used_of_it(part: str) -> None:
+    assert re.search(rf"\bself\.{part} = ", inspect.getsource(RequestResponseCycle))
+    assert re.search(rf"\bcycle\.{part}\b", inspect.getsource(http))
 
 
 def test_uvicorn_is_of_the_version_in_which_these_parts_were_read() -> None:
     assert tuple(map(int, uvicorn.__version__.split(".")[:2])) == READ_IN
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_a_parser_is_of_the_version_that_was_read(parser: ModuleType) -> None:
+    assert tuple(map(int, parser.__version__.split(".")[:2])) == PARSERS[parser]
 
 
 def test_no_later_version_can_be_locked_unread() -> None:

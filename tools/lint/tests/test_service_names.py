@@ -13,7 +13,13 @@ NAMES = re.compile(
 )
 
 # Its own folders, its tests and its part of deploy/ among them.
-OWN = ("backend/", "bench/load/", "deploy/kubernetes/overlays/", "tests/compose/")
+OWN = (
+    "backend/",
+    "bench/load/",
+    "deploy/kubernetes/overlays/",
+    "tests/compose/",
+    "tests/edge/",
+)
 # Its own files in folders that it shares. docs/your-service.md says what becomes of them.
 OWN_FILES = {
     "deploy/compose.yaml",
