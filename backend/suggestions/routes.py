@@ -25,7 +25,12 @@ def suggestion_routes(database: Database, ai: AiClient, api_key: ApiKey) -> APIR
         ai: the AI service.
         api_key: the dependency that names the caller.
     """
-    router = APIRouter(prefix=PREFIX, tags=["ai"], dependencies=[Depends(api_key)])
+    router = APIRouter(
+        prefix=PREFIX,
+        tags=["ai"],
+        dependencies=[Depends(api_key)],
+        route_class=api_key.route_class,
+    )
 
     @router.post(
         "/parse",

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from typing import ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from serving.settings.section import Seconds, Section, expected, secret
+from serving.settings.section import Seconds, Section, expected, one_word, secret
 from serving.upstream.limits import Limits
 
 
@@ -56,12 +56,19 @@ class AiSettings(Section):
     def _check_ai_base_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
+        parts = urlsplit(one_word(value))
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
             raise expected("an http:// or https:// URL without a query")
         if parts.username or parts.password:
             raise expected("a URL without a password; use AI_API_KEY")
+        if not _has_port(parts):
+            raise expected("a port from 0 to 65535 after the host")
         return value.rstrip("/")
+
+    @field_validator("ai_api_key")
+    @classmethod
+    def _check_ai_api_key(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(one_word(value.get_secret_value()))
 
     def conflicts(self) -> Iterator[str]:
         """A call cannot end before it has connected."""
@@ -86,3 +93,11 @@ class AiSettings(Section):
             breaker_recovery=self.ai_breaker_recovery,
             probe_interval=self.ai_probe_interval,
         )
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port of a URL, if there is one, can be one."""
+    try:
+        return parts.port is None or parts.port >= 0
+    except ValueError:
+        return False

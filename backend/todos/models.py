@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from backend.todos.tables import DESCRIPTION_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
+from serving.data.types import EARLIEST, LATEST
 
 # One line without surrounding blanks or control characters.
 LINE = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
@@ -59,9 +60,12 @@ def _only_rfc3339(value: object) -> object:
 
 def _in_utc(value: datetime) -> datetime:
     try:
-        return value.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("should be within the years 1 to 9999 in UTC") from error
+        moment = value.astimezone(UTC)
+    except OverflowError:
+        moment = LATEST
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError("should be from 0001-01-02 to 9999-12-30 in UTC")
+    return moment
 
 
 def _all_different(value: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +13,12 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, tuple_
 
 from backend.todos.errors import BadCursor
 from backend.todos.tables import PRIORITIES, todos
-from serving.data.types import Moment
+from serving.data.types import EARLIEST, LATEST, Moment
 
 # Todos without a due date come last in either direction.
-NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
+# Both lie beyond every due date, and within what PostgreSQL's driver does not take for infinity.
+NEVER = LATEST
+LONG_AGO = EARLIEST - timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def decode(sort: Sort, cursor: str) -> tuple[Any, UUID]:
     ) as error:
         raise BadCursor("expected one from next_cursor") from error
     if name != sort.name:
-        raise BadCursor(f"belongs to sort={name}, but sort={sort.name} was asked")
+        raise BadCursor(f"expected one of sort={sort.name}")
     return position
 
 
@@ -112,4 +113,7 @@ def _value(sort: Sort, value: object) -> object:
     moment = datetime.fromisoformat(value)
     if moment.utcoffset() is None:
         raise ValueError("not an aware time")
-    return moment.astimezone(UTC)
+    moment = moment.astimezone(UTC)
+    if not LONG_AGO <= moment <= NEVER:
+        raise ValueError("not a time that a todo can have")
+    return moment

@@ -14,7 +14,7 @@ from backend.todos.list_query import ListQuery, list_query
 from backend.todos.models import Todo, TodoDraft, TodoPage, TodoPatch, document
 from serving.data.database import Database
 from serving.feed.follower import Feed
-from serving.web.etag import ETAG, condition, etag, matches_weakly
+from serving.web.etag import ETAG, IF_MATCH, condition, etag, joined, matches_weakly
 from serving.web.responses import json_response
 from serving.web.security import ApiKey
 
@@ -27,7 +27,7 @@ IfMatch = Annotated[
     Header(
         description='Only if the todo still has one of these ETags, such as `"3"`.',
         max_length=500,
-        pattern=r'^(\*|"[0-9]{1,9}"(,[ ]?"[0-9]{1,9}")*)$',
+        pattern=IF_MATCH,
     ),
 ]
 IfNoneMatch = Annotated[
@@ -69,7 +69,12 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         feed: is told of each change that this process has committed.
         api_key: the dependency that names the caller.
     """
-    router = APIRouter(prefix=PREFIX, tags=["todos"], dependencies=[Depends(api_key)])
+    router = APIRouter(
+        prefix=PREFIX,
+        tags=["todos"],
+        dependencies=[Depends(api_key)],
+        route_class=api_key.route_class,
+    )
 
     @router.get(
         "",
@@ -130,11 +135,13 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
             **problems(404, 422),
         },
     )
-    async def read_todo(todo_id: UUID, if_none_match: IfNoneMatch = None) -> Response:
+    async def read_todo(
+        request: Request, todo_id: UUID, if_none_match: IfNoneMatch = None
+    ) -> Response:
         """Read one todo."""
         row = await read(database, todo_id)
         version = row["version"]
-        if if_none_match is not None and matches_weakly(if_none_match, version):
+        if if_none_match is not None and matches_weakly(joined(request, "if-none-match"), version):
             return Response(status_code=304, headers={"ETag": etag(version)})
         return _todo_response(document(row))
 
@@ -145,10 +152,12 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         response_model=Todo,
         responses={200: {"headers": ETAG}, **problems(404, 412, 413, 422)},
     )
-    async def replace_todo(todo_id: UUID, draft: TodoDraft, if_match: IfMatch = None) -> Response:
+    async def replace_todo(
+        request: Request, todo_id: UUID, draft: TodoDraft, if_match: IfMatch = None
+    ) -> Response:
         """Replace everything a client may say about a todo."""
         async with database.write() as connection:
-            row = await store.locked(connection, todo_id, condition(if_match))
+            row = await store.locked(connection, todo_id, condition(if_match, request))
             todo = await store.change(connection, todo_id, draft, row)
         feed.poke()
         return _todo_response(todo)
@@ -160,10 +169,12 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         response_model=Todo,
         responses={200: {"headers": ETAG}, **problems(404, 412, 413, 422)},
     )
-    async def patch_todo(todo_id: UUID, patch: TodoPatch, if_match: IfMatch = None) -> Response:
+    async def patch_todo(
+        request: Request, todo_id: UUID, patch: TodoPatch, if_match: IfMatch = None
+    ) -> Response:
         """Change some members: a JSON merge patch (RFC 7396)."""
         async with database.write() as connection:
-            row = await store.locked(connection, todo_id, condition(if_match))
+            row = await store.locked(connection, todo_id, condition(if_match, request))
             draft = patch.applied_to(store.draft_of(row))
             todo = await store.change(connection, todo_id, draft, row)
         feed.poke()
@@ -176,10 +187,10 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         status_code=204,
         responses=problems(404, 412, 422),
     )
-    async def delete_todo(todo_id: UUID, if_match: IfMatch = None) -> Response:
+    async def delete_todo(request: Request, todo_id: UUID, if_match: IfMatch = None) -> Response:
         """Delete a todo."""
         async with database.write() as connection:
-            row = await store.locked(connection, todo_id, condition(if_match))
+            row = await store.locked(connection, todo_id, condition(if_match, request))
             await store.remove(connection, row)
         feed.poke()
         return Response(status_code=204)

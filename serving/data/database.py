@@ -287,7 +287,7 @@ def _test_on_checkout(engine: AsyncEngine, settings: DatabaseSettings) -> None:
             and time.monotonic() - idle_since >= settings.database_pre_ping_idle
         ):
             try:
-                await_only(driver.execute("", timeout=PING_SECONDS))
+                await_only(driver.execute("SELECT 1", timeout=PING_SECONDS))
             except Exception as error:
                 raise DisconnectionError from error
 

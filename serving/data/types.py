@@ -4,6 +4,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy import DateTime, Dialect, TypeDecorator
 
+# Times from EARLIEST up to LATEST, which is not one of them, mean the same on both: asyncpg makes
+# infinity of the first and of the last instant that Python has.
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
+LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+
 
 class Moment(TypeDecorator[datetime]):
     """An aware time in UTC. SQLite knows no time zones: there it is stored as naive UTC."""

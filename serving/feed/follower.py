@@ -155,7 +155,8 @@ class Feed:
             except TimeoutError:
                 # A connection that something on the way has dropped says nothing by itself.
                 if listener is not None:
-                    await listener.execute("", timeout=5)
+                    # asyncpg 0.32 refuses an empty statement.
+                    await listener.execute("SELECT 1", timeout=5)
             if listener is not None and listener.is_closed():
                 raise ConnectionError("the LISTEN connection was closed")
 

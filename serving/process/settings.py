@@ -1,10 +1,11 @@
 """The variables of the process and of its connections."""
 
+from ipaddress import ip_network
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from serving.settings.section import Names, Seconds, Section
+from serving.settings.section import Names, Seconds, Section, expected, one_word
 from serving.watch.settings import WatchSettings
 from serving.web.settings import WebSettings
 
@@ -34,6 +35,11 @@ class ProcessSettings(Section):
     grace_seconds: Seconds = Field(
         20.0, description="After draining, how long requests in flight may take, in seconds."
     )
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, value: str) -> str:
+        return one_word(value)
 
 
 class ConnectionSettings(Section):
@@ -90,6 +96,16 @@ class ConnectionSettings(Section):
     ws_ping_timeout: Seconds = Field(
         20.0, description="Time for the pong of a WebSocket, in seconds."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in value:
+            try:
+                ip_network(proxy)
+            except ValueError:
+                raise expected("addresses or networks, such as 10.0.0.7 or 10.0.0.0/8") from None
+        return value
 
 
 class ServiceSettings(ProcessSettings, WatchSettings, WebSettings, ConnectionSettings):

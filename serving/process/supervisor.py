@@ -55,7 +55,7 @@ def listen(settings: ProcessSettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise SystemExit(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
     listener.listen(BACKLOG)
     listener.setblocking(False)

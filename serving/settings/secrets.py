@@ -1,7 +1,9 @@
 """Secrets in mounted files: `NAME_FILE` names the file that holds `NAME`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,20 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from serving.settings.errors import SettingsError
+
+# Where to note files that cannot be read, by the setting's name, instead of raising.
+_UNREADABLE: ContextVar[dict[str, str] | None] = ContextVar("unreadable", default=None)
+
+
+@contextmanager
+def unreadable() -> Iterator[dict[str, str]]:
+    """Within the block, files that cannot be read are noted, so that all else is checked too."""
+    files: dict[str, str] = {}
+    token = _UNREADABLE.set(files)
+    try:
+        yield files
+    finally:
+        _UNREADABLE.reset(token)
 
 
 def is_secret(field: FieldInfo) -> bool:
@@ -54,15 +70,16 @@ class MountedSecrets(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         """All secrets that have a file; every unreadable one is reported, not only the first."""
         values: dict[str, Any] = {}
-        problems: list[str] = []
+        files = _UNREADABLE.get()
+        problems: dict[str, str] = {} if files is None else files
         for name in self._names:
             try:
                 value, _, _ = self.get_field_value(self.settings_cls.model_fields[name], name)
             except SettingsError as error:
-                problems += error.problems
+                problems[name] = error.problems[0]
                 continue
             if value is not None:
                 values[name] = value
-        if problems:
-            raise SettingsError(problems)
+        if files is None and problems:
+            raise SettingsError(list(problems.values()))
         return values

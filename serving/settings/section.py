@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
@@ -38,6 +45,17 @@ def secret(default: Any = None, **options: Any) -> Any:
 def expected(what: str) -> PydanticCustomError:
     """The error of a validator, in the words of the other ones."""
     return PydanticCustomError("expected", "Input should be {what}", {"what": what})
+
+
+def one_word(value: str) -> str:
+    """A value without blanks, line breaks or other characters that nothing can send.
+
+    Raises:
+        PydanticCustomError: it has some.
+    """
+    if not all("!" <= character <= "~" for character in value):
+        raise expected("a value of visible ASCII characters, without blanks or line breaks")
+    return value
 
 
 class Section(BaseSettings):
@@ -108,6 +126,15 @@ class Section(BaseSettings):
         if isinstance(values, dict) and values.get("environment") == "prod":
             return {**cls.production(), **values}
         return values
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python reads `18_191` as a number; whoever typed it meant something else."""
+        field = cls.model_fields[info.field_name or ""]
+        if field.annotation in {int, float} and isinstance(value, str) and "_" in value:
+            raise expected("a number, without underscores")
+        return value
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

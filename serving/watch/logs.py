@@ -1,6 +1,7 @@
 """Logs: one line per event on standard output, as text or as JSON."""
 
 import functools
+import io
 import json
 import logging
 import sys
@@ -43,6 +44,9 @@ class JsonFormatter(logging.Formatter):
 
 def configure(settings: WatchSettings) -> None:
     """Send every logger of this process to standard output."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a client sent may be in a line, half characters (lone surrogates) too: escaped.
+        sys.stdout.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         JsonFormatter()

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from serving.watch.health import Health, Report
 from serving.watch.registry import CONTENT_TYPE, Registry
+from serving.web.contract import problems
 from serving.web.responses import json_response
 from serving.web.security import ApiKey
 
@@ -48,7 +49,7 @@ def operations_routes(
         "/metrics",
         operation_id="metrics",
         dependencies=[Depends(api_key)],
-        responses={200: {"content": {"text/plain": {}}}},
+        responses={200: {"content": {"text/plain": {}}}, 401: problems(about={})[401]},
     )
     async def metrics() -> Response:
         """Metrics in Prometheus' text format."""

@@ -1,5 +1,6 @@
 """Problem details for HTTP APIs (RFC 9457): the one place where errors become responses."""
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -9,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
 MEDIA_TYPE = "application/problem+json"
@@ -88,8 +89,13 @@ class Problems:
         body = self.document(problem.status_code, problem.slug, problem.detail)
         if problem.errors:
             body["errors"] = problem.errors
-        return JSONResponse(
-            body, problem.status_code, headers=dict(problem.headers or {}), media_type=MEDIA_TYPE
+        # What a client sent may be quoted, half characters (lone surrogates) too: escaped.
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return Response(
+            content.encode("utf-8", "backslashreplace"),
+            problem.status_code,
+            headers=dict(problem.headers or {}),
+            media_type=MEDIA_TYPE,
         )
 
     def schema(self, detail: str) -> dict[str, Any]:
@@ -162,7 +168,9 @@ def from_validation(error: RequestValidationError) -> Problem:
 def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> str:
     """Every method the path has; Starlette names those of the first route only."""
     methods: set[str] = set()
-    for route in routes:
+    # A path that is written out is nobody else's, though a parameter would fit it too.
+    exact = [route for route in routes if getattr(route, "path", None) == request.scope["path"]]
+    for route in exact or routes:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()

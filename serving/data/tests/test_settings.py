@@ -26,7 +26,13 @@ def test_without_a_url_there_is_a_file_below_the_temporary_folder() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite://", "sqlite://host/x", "postgresql://host", "postgresql://[/x", "nonsense", "x://y"],
+    [
+        *("sqlite://", "sqlite://host/x", "postgresql://host", "postgresql://[/x", "nonsense"),
+        *("x://y", "sqlite:////proc", "sqlite:////proc/self/status/x", "sqlite:////tmp/a\nb"),
+        *("postgresql://db:x/y", "postgresql://db:70000/y", "postgresql://db:0/y"),
+        *("postgresql://a:1,b:z/y", "postgresql://db/y?sslmode=maybe", "postgresql://db/y\r\n"),
+        "postgresql://db/y?sslrootcert=/nowhere/ca.pem",
+    ],
 )
 def test_a_database_url_that_cannot_work_is_refused(
     monkeypatch: pytest.MonkeyPatch, url: str
@@ -50,3 +56,18 @@ def test_the_password_can_be_a_mounted_file(
     path.write_text("hunter2\n")
     monkeypatch.setenv("DATABASE_PASSWORD_FILE", str(path))
     assert load(DatabaseSettings).database_password == SecretStr("hunter2")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:p%40ss@db:5432/x?sslmode=verify-full",
+        "postgresql://[::1]:5432/x",
+        "postgresql://a:1,b:2/x",
+        "postgresql:///x?host=/run/postgresql",
+        "sqlite:////tmp/not/there/yet.db",
+    ],
+)
+def test_a_database_url_that_can_work_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert load(DatabaseSettings).database_url.get_secret_value() == url

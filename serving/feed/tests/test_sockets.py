@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from serving.tests.exposition import samples
 from serving.tests.process import Running
-from serving.tests.service import PATH
+from serving.tests.service import PATH, open_app
 from serving.web.security import new_key
 
 # uvicorn says this of every refused handshake, and some time after the refusal.
@@ -387,3 +387,16 @@ async def test_racing_writers_leave_no_gap_in_the_feed(postgres_url: str) -> Non
     assert {message["note"]["text"] for message in messages} == {f"n{n}" for n in range(60)}
     ids = [message["id"] for message in messages]
     assert ids == sorted(ids)
+
+
+@pytest.mark.postgresql
+async def test_a_quiet_feed_stays_connected(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sign of life that is asked of the connection is a statement that the driver takes."""
+    monkeypatch.setattr("serving.feed.follower.CHECK_SECONDS", 0.05)
+    async with open_app(postgres_url) as (app, _):
+        await app.feed.subscribe()
+        await asyncio.sleep(0.5)
+        assert app.feed.is_connected
+    assert caplog.records == []

@@ -96,3 +96,33 @@ def test_the_error_says_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
         load(Garden)
     assert len(caught.value.problems) == 2
     assert str(caught.value) == "\n".join(caught.value.problems)
+
+
+def test_a_file_that_cannot_be_read_hides_no_other_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CODE_FILE", "/nowhere/code")
+    monkeypatch.setenv("GATE", "shut")
+    monkeypatch.setenv("TREES", "12")
+    with pytest.raises(SettingsError) as caught:
+        load(Garden)
+    assert [line.split(":")[0] for line in caught.value.problems] == ["CODE_FILE", "TREES"]
+
+
+def test_a_number_with_underscores_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TREES", "0_3")
+    with pytest.raises(SettingsError) as caught:
+        load(Garden)
+    assert caught.value.problems == ["TREES: got '0_3'; expected a number, without underscores"]
+
+
+@pytest.mark.parametrize(
+    "value", ["http://me:hunter2@x/y", "http://x/?key=hunter2", "//a@hunter2@"]
+)
+def test_what_may_be_a_password_in_a_url_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("GATE", value)
+    with pytest.raises(SettingsError) as caught:
+        load(Garden)
+    assert "hunter2" not in str(caught.value)

@@ -173,7 +173,9 @@ def _message(event: Any) -> str:
 
 
 def _routes(app: SampleApplication) -> APIRouter:
-    router = APIRouter(prefix="/notes", dependencies=[Depends(app.api_key)])
+    router = APIRouter(
+        prefix="/notes", dependencies=[Depends(app.api_key)], route_class=app.api_key.route_class
+    )
     database = app.database
 
     async def read(note_id: UUID) -> dict[str, Any]:

@@ -35,6 +35,10 @@ async def test_a_key_is_checked_before_the_body(sqlite_url: str) -> None:
     options = {"auth_required": True, "api_keys": (new_key("web")[1],)}
     async with open_app(sqlite_url, **options) as (_, client):
         assert (await client.post(PATH, json={"nonsense": 1})).status_code == 401
+        for content in (b"{", b"\xff", b"", b"[" * 1000):
+            json = {"Content-Type": "application/json"}
+            answer = await client.post(PATH, content=content, headers=json)
+            assert answer.status_code == 401, content
 
 
 async def test_old_and_new_key_are_both_valid_during_rotation(sqlite_url: str) -> None:
