@@ -29,6 +29,64 @@ folder = rule(
     },
 )
 
+def _described_layer_impl(ctx):
+    archive = ctx.actions.declare_file(ctx.label.name + ".tar.gz")
+    descriptor = ctx.actions.declare_file(ctx.label.name + ".json")
+    ctx.actions.run(
+        executable = ctx.executable.program,
+        arguments = [archive.path, descriptor.path],
+        outputs = [archive, descriptor],
+    )
+    return [
+        DefaultInfo(files = depset([archive])),
+        OutputGroupInfo(oci_descriptor = depset([descriptor])),
+    ]
+
+described_layer = rule(
+    implementation = _described_layer_impl,
+    doc = "A layer that says its own digests; the original does not ask for them.",
+    attrs = {
+        "program": attr.label(
+            cfg = "exec",
+            executable = True,
+            mandatory = True,
+            doc = "The program; it takes the paths of the archive and of the descriptor.",
+        ),
+    },
+)
+
+def _named_platform_impl(_, attr):
+    return {"//command_line_option:platforms": [attr.platform]}
+
+_named_platform = transition(
+    implementation = _named_platform_impl,
+    inputs = [],
+    outputs = ["//command_line_option:platforms"],
+)
+
+def _forwarded_impl(ctx):
+    image = ctx.attr.image[0][DefaultInfo]
+    return [DefaultInfo(files = image.files, runfiles = image.default_runfiles)]
+
+forwarded = rule(
+    implementation = _forwarded_impl,
+    doc = "An image for one platform, handed on by another rule than oci_image.",
+    attrs = {
+        "image": attr.label(
+            cfg = _named_platform,
+            mandatory = True,
+            doc = "An oci_image.",
+        ),
+        "platform": attr.label(
+            mandatory = True,
+            doc = "The platform to build it for.",
+        ),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+)
+
 IMAGES = [
     "scratch",
     "settings",
@@ -45,6 +103,9 @@ IMAGES = [
     "words",
     "many_labels",
     "twice",
+    "created",
+    "created_again",
+    "service",
     "on_docker",
     "on_docker_unchanged",
     "index",
@@ -52,6 +113,7 @@ IMAGES = [
     "index_annotated_by_file",
     "index_of_docker",
     "index_by_platform",
+    "index_of_forwarded",
     "index_of_one",
 ]
 
@@ -203,6 +265,42 @@ def images():
         **_LINUX_AMD64
     )
     oci_image(
+        name = "created",
+        created = ":time.txt",
+        **_LINUX_AMD64
+    )
+    oci_image(
+        name = "created_again",
+        base = ":settings",
+        created = ":time.txt",
+    )
+
+    # What services have: files by a group, layers that say their digests, the CPU by a select.
+    oci_image(
+        name = "service",
+        architecture = select({
+            ":on_aarch64": "arm64",
+            "//conditions:default": "amd64",
+        }),
+        created = select({
+            ":on_aarch64": ":time.txt",
+            "//conditions:default": None,
+        }),
+        entrypoint = ["/usr/bin/python3.13", "-m", "backend"],
+        env = {"PORT": "8000"},
+        exposed_ports = ["8000/tcp"],
+        labels = ":service_labels",
+        os = "linux",
+        tars = [
+            ":described_layer",
+            ":gzip.tar.gz",
+            ":described_layer_again",
+        ],
+        user = "65532:65532",
+        volumes = ["/var/lib/data"],
+        workdir = "/app",
+    )
+    oci_image(
         name = "on_docker",
         base = ":docker_base",
         env = {"PATH": "/opt/bin:$PATH"},
@@ -263,6 +361,13 @@ def images():
         platforms = [
             ":linux_arm64",
             ":linux_amd64",
+        ],
+    )
+    oci_image_index(
+        name = "index_of_forwarded",
+        images = [
+            ":service_amd64",
+            ":service_arm64",
         ],
     )
     oci_image_index(
