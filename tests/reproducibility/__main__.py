@@ -17,7 +17,7 @@ from types import FrameType
 
 from rules.diff import rendering
 from rules.diff.__main__ import compare
-from tests.reproducibility.checkout import BuildError, Checkout, free, seconds
+from tests.reproducibility.checkout import BuildError, Checkout, Sources, free, seconds
 from tests.reproducibility.variations import Variation, variations
 
 SAME, DIFFERENT, FAILED = 0, 1, 2
@@ -50,7 +50,12 @@ def main(arguments: Sequence[str]) -> int:
         chosen = [each for each in known if not options.only or each.name in options.only]
         if known[0] not in chosen:
             chosen.insert(0, known[0])
-        rows = _run(workspace, Path(folder), chosen)
+        try:
+            sources = Sources.of(workspace, Path(folder, "sources"))
+        except BuildError as error:
+            print(f"ERROR: {error}", file=sys.stderr)
+            return FAILED
+        rows = _run(sources, Path(folder), chosen)
     if options.json:
         print(json.dumps(rows, indent=2))
     results = {row["result"] for row in rows}
@@ -59,12 +64,12 @@ def main(arguments: Sequence[str]) -> int:
     return FAILED if "failed" in results or "not run" in results else SAME
 
 
-def _run(workspace: Path, scratch: Path, chosen: Sequence[Variation]) -> list[dict[str, str]]:
+def _run(sources: Sources, scratch: Path, chosen: Sequence[Variation]) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = []
     for number, variation in enumerate(chosen):
         began = time.monotonic()
         print(f"[{number + 1}/{len(chosen)}] {variation.name} ...", file=sys.stderr, flush=True)
-        row = _one(workspace, scratch, variation, rows[0]["digest"] if rows else "")
+        row = _one(sources, scratch, variation, rows[0]["digest"] if rows else "")
         rows.append({"name": variation.name, **row})
         print(
             f"[{number + 1}/{len(chosen)}] {variation.name}: {row['result']} "
@@ -77,7 +82,7 @@ def _run(workspace: Path, scratch: Path, chosen: Sequence[Variation]) -> list[di
     return rows
 
 
-def _one(workspace: Path, scratch: Path, variation: Variation, baseline: str) -> dict[str, str]:
+def _one(sources: Sources, scratch: Path, variation: Variation, baseline: str) -> dict[str, str]:
     if lacking := _lacking(variation):
         return {"result": "not run", "digest": "", "detail": lacking}
     if free(scratch) < _GIGABYTES:
@@ -92,7 +97,7 @@ def _one(workspace: Path, scratch: Path, variation: Variation, baseline: str) ->
         os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache",
     )
     try:
-        checkout.copy(workspace)
+        checkout.copy(sources)
         digest = checkout.build()
         kept = scratch / "baseline"
         if not baseline:

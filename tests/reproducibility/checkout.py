@@ -20,6 +20,40 @@ class BuildError(Exception):
     """A variation cannot be built; the text says why, and what to do."""
 
 
+@dataclass(frozen=True)
+class Sources:
+    """The workspace as it was when the matrix began: a person may go on working in it."""
+
+    workspace: Path
+    folder: Path
+    revision: str
+    clean: bool
+
+    @classmethod
+    def of(cls, workspace: Path, folder: Path) -> "Sources":
+        """Copies what git would commit; raises `BuildError` where there is no git checkout."""
+        listed = _git(workspace, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        for name in filter(None, listed.split("\0")):
+            source, target = workspace / name, folder / name
+            if not source.is_file() and not source.is_symlink():
+                # Deleted, and not committed yet.
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+        revision = _git(workspace, "rev-parse", "HEAD").strip()
+        changed = _git(workspace, "status", "--porcelain", "--untracked-files=normal")
+        return cls(workspace, folder, revision, clean=not changed)
+
+    def clone(self, target: Path) -> None:
+        """Clones the commit; raises `BuildError` where the sources are not those of it."""
+        if not self.clean:
+            raise BuildError(
+                "a clone has the files of a commit, and this checkout has others: commit them"
+            )
+        _git(self.workspace, "clone", "--quiet", "--no-local", str(self.workspace), str(target))
+        _git(target, "checkout", "--quiet", "--detach", self.revision)
+
+
 @dataclass
 class Checkout:
     """A copy of the workspace in `folder`, and the output base of its builds."""
@@ -30,22 +64,16 @@ class Checkout:
     log: Path
     cache: str
 
-    def copy(self, workspace: Path) -> None:
-        """Copies what git would commit, or clones."""
+    def copy(self, sources: "Sources") -> None:
+        """Copies the sources, or clones their commit. Raises `BuildError`."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if self.variation.clone:
-            _git(workspace, "clone", "--quiet", "--no-local", str(workspace), str(self.folder))
+            sources.clone(self.folder)
             return
-        listed = _git(workspace, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        for name in filter(None, listed.split("\0")):
-            source, target = workspace / name, self.folder / name
-            if not source.is_file() and not source.is_symlink():
-                # Deleted, and not committed yet.
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-            if not target.is_symlink():
-                target.chmod(source.stat().st_mode & 0o777 & ~self.variation.copy_umask)
+        shutil.copytree(sources.folder, self.folder, symlinks=True)
+        for target in self.folder.rglob("*"):
+            if target.is_file() and not target.is_symlink():
+                target.chmod(target.stat().st_mode & 0o777 & ~self.variation.copy_umask)
             if self.variation.modified is not None:
                 times = (self.variation.modified, self.variation.modified)
                 os.utime(target, times, follow_symlinks=False)

@@ -120,6 +120,22 @@ def test_file_that_is_not_committed_yet_is_built(workspace: Path, tmp_path: Path
     assert run(tmp_path, "umask") == 0
 
 
+def test_edit_during_the_run_changes_no_build(workspace: Path, tmp_path: Path) -> None:
+    name = workspace / "image/files/nsswitch.conf"
+    leak(workspace, f'grep -q during image/files/nsswitch.conf && made=1; echo during >> "{name}"')
+
+    assert run(tmp_path, "umask", "clone") == 0
+
+
+def test_clone_of_changed_files_is_refused(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "image/files/nsswitch.conf").write_text("changed")
+
+    assert run(tmp_path, "clone") == 2
+    assert "commit them" in capsys.readouterr().err
+
+
 def test_failed_build_shows_its_log(
     workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
