@@ -109,9 +109,14 @@ def client(podman: Podman, project: Project) -> Iterator[httpx.Client]:
 def test_it_migrates_and_serves(podman: Podman, project: Project, client: httpx.Client) -> None:
     created = client.post("/api/v1/todos", json={"title": "Water the plants"})
     assert created.status_code == 201, created.text
-    migration = podman.inspect(project.container("migrate"))["State"]
-    # Podman calls one that has ended "stopped" until it has cleaned up after it.
-    assert (migration["Status"] in {"exited", "stopped"}, migration["ExitCode"]) == (True, 0)
+    migrate = project.container("migrate")
+
+    def ended() -> bool:
+        # Its end is seen late, and is "stopped" until podman has cleaned up after it.
+        return podman.inspect(migrate)["State"]["Status"] in {"exited", "stopped"}
+
+    podman.until(ended, "ended", migrate)
+    assert podman.inspect(migrate)["State"]["ExitCode"] == 0, podman.run("logs", migrate)
 
 
 def test_its_health_is_seen(podman: Podman, project: Project, client: httpx.Client) -> None:
