@@ -54,7 +54,7 @@ def add(tree: Tree, prefixes: Iterable[str]) -> None:
     for (path, file), result in zip(sources, _map(work), strict=True):
         if isinstance(result, str):
             raise LayerError(f"/{path} from {file.origin} does not compile: {result}")
-        tree.add(cached(path), File(result, False, file.origin))
+        tree.add(cached(path), File(result, False, file.origin, (f"/{path}",)))
 
 
 def _map(work: list[tuple[str, bytes, str]]) -> list[bytes | str]:

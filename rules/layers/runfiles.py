@@ -5,12 +5,16 @@ repository's. A wheel's repository has folders without meaning to Python above t
 imported from; `PyInfo.imports` of its target says which that is, as REPOSITORY/FOLDER.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from rules.layers.tree import LayerError
 
 _OTHER = "../"
+_DIST_INFO = re.compile(
+    r"\.\./(?P<repository>[^/]+)/(?:[^/]+/)*(?P<name>[^/-]+)-(?P<version>[^/-]+)\.dist-info/METADATA"
+)
 
 
 class Places:
@@ -40,6 +44,34 @@ class Places:
                 return f"{self._packages}/{path.relative_to(parent)}"
         # Programs and headers of wheels, which nothing imports.
         return None
+
+
+class Wheels:
+    """Which wheel a runfile is of, as NAME==VERSION; the names of `.dist-info` folders say so."""
+
+    def __init__(self, runfiles: Iterable[str]) -> None:
+        self._names = {
+            found["repository"]: f"{_normal(found['name'])}=={found['version']}"
+            for found in map(_DIST_INFO.fullmatch, runfiles)
+            if found
+        }
+
+    def origin(self, runfile: str) -> str:
+        """The wheel's name and version; "" for this repository's own files.
+
+        >>> metadata = "../fast_313/site-packages/Fast_API-1.0.dist-info/METADATA"
+        >>> Wheels([metadata]).origin("../fast_313/site-packages/fast_api/app.py")
+        'fast-api==1.0'
+        """
+        if not runfile.startswith(_OTHER):
+            return ""
+        repository = runfile.removeprefix(_OTHER).partition("/")[0]
+        return self._names.get(repository, f"@{repository}")
+
+
+def _normal(name: str) -> str:
+    """A package's name as the index normalises it (packaging.python.org, name normalization)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def runnable(module: str, sources: str, paths: Iterable[str]) -> None:

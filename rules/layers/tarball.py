@@ -22,6 +22,9 @@ _LEVEL = 9
 # RFC 1952: deflate, no flags, no time, slowest level, unknown system.
 _HEADER = bytes.fromhex("1f8b08000000000002ff")
 
+# What the contents say of one entry.
+Row = dict[str, str | int | list[str]]
+
 
 @dataclass(frozen=True)
 class Descriptor:
@@ -87,14 +90,15 @@ def _deflate(block: bytes, previous: bytes, last: bool) -> bytes:
     return packer.compress(block) + packer.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
 
 
-def write(tree: Tree, file: Path) -> tuple[Descriptor, list[dict[str, str | int]]]:
+def write(tree: Tree, file: Path) -> tuple[Descriptor, list[Row]]:
     """Writes a layer beside its place and renames it; returns its descriptor and its contents.
 
     Every entry belongs to 0:0, has the time 0, and mode 0755 or, for a file not executable, 0644.
-    The contents are a dict a path with keys path, type, mode, size, sha256, target and origin.
+    The contents are a dict a path with keys path, type, mode, size, sha256, target, origin, and, of
+    a file that was made here, made_of.
     """
     beside = Path(f"{file}.partial")
-    contents: list[dict[str, str | int]] = []
+    contents: list[Row] = []
     with (
         beside.open("wb") as out,
         ThreadPoolExecutor(os.process_cpu_count() or 1) as pool,
@@ -110,16 +114,18 @@ def write(tree: Tree, file: Path) -> tuple[Descriptor, list[dict[str, str | int]
     return descriptor, contents
 
 
-def _add(archive: tarfile.TarFile, path: str, entry: Entry) -> dict[str, str | int]:
+def _add(archive: tarfile.TarFile, path: str, entry: Entry) -> Row:
     header = tarfile.TarInfo(path)
     header.mode = 0o755
-    row: dict[str, str | int] = {"path": f"/{path}", "origin": entry.origin}
+    row: Row = {"path": f"/{path}", "origin": entry.origin}
     if isinstance(entry, File):
         content = entry.read()
         header.mode = 0o755 if entry.executable else 0o644
         header.size = len(content)
         archive.addfile(header, io.BytesIO(content))
         digest = hashlib.sha256(content).hexdigest()
+        if entry.made_of:
+            row["made_of"] = list(entry.made_of)
         return row | {
             "type": "file",
             "mode": f"{header.mode:04o}",

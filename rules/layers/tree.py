@@ -12,11 +12,16 @@ class LayerError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """A regular file; `content` is bytes in hand or the place to read them from."""
+    """A regular file; `content` is bytes in hand or the place to read them from.
+
+    `made_of` are the absolute paths of the files that it was made of here, which need not be in the
+    image; empty for one that is as its origin has it.
+    """
 
     content: bytes | Path
     executable: bool
     origin: str
+    made_of: tuple[str, ...] = ()
 
     def read(self) -> bytes:
         """The file's bytes."""

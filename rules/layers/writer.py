@@ -62,9 +62,11 @@ def build(options: argparse.Namespace) -> Tree:
         tree.add(path, Directory(options.origin))
     for path, source in options.file:
         tree.add(path, File(Path(source), False, options.origin))
+    wheels = runfiles.Wheels(runfile for runfile, _ in options.runfile)
     for runfile, source in options.runfile:
         if path := places.of(runfile):
-            tree.add(path, File(Path(source), False, options.origin))
+            origin = wheels.origin(runfile) or options.origin
+            tree.add(path, File(Path(source), False, origin))
     for module in options.module:
         runfiles.runnable(module, options.sources_path, tree.paths())
     for path, source in options.executable:
@@ -97,7 +99,8 @@ def _join(tree: Tree, path: str, glob: str) -> None:
     content = b"".join(file.read().rstrip(b"\n") + b"\n" for _, file in parts)
     for name, _ in parts:
         tree.remove(name)
-    tree.add(path, File(content, False, parts[0][1].origin))
+    made_of = tuple(f"/{name}" for name, _ in parts)
+    tree.add(path, File(content, False, parts[0][1].origin, made_of))
 
 
 def main() -> int:

@@ -47,6 +47,7 @@ def _layer_impl(ctx):
     args.add_all(ctx.attr.compile, before_each = "--compile")
 
     python = []
+    packages = []
     if ctx.attr.sources_path:
         args.add("--sources-path", ctx.attr.sources_path)
         args.add_all(ctx.attr.modules, before_each = "--module")
@@ -58,6 +59,7 @@ def _layer_impl(ctx):
             before_each = "--import-root",
         )
         python += [target[PythonFilesInfo].wheels for target in ctx.attr.python]
+        packages += [target[PythonFilesInfo].packages for target in ctx.attr.python]
     runfiles = depset(transitive = python)
     args.add_all(runfiles, map_each = _runfile)
 
@@ -75,7 +77,13 @@ def _layer_impl(ctx):
     )
     return [
         DefaultInfo(files = depset([layer])),
-        LayerInfo(archive = layer, contents = contents, descriptor = descriptor),
+        LayerInfo(
+            archive = layer,
+            contents = contents,
+            debs = depset(ctx.files.debs),
+            descriptor = descriptor,
+            wheels = depset(transitive = packages),
+        ),
         # rules_oci, in another repository, cannot load LayerInfo: its adapter looks for this group,
         # and the real one takes the archive alone.
         OutputGroupInfo(oci_descriptor = depset([descriptor])),

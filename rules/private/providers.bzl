@@ -4,9 +4,12 @@ LayerInfo = provider(
     doc = "One layer of an image, and what is known of it without reading it.",
     fields = {
         "archive": "File: the layer, a .tar.gz",
+        "debs": "depset of File: the Debian packages in it",
         "contents": "File: JSON lines, one for each entry of the archive, in its order: path, type, " +
-                    "mode, origin (the package or target it comes from), size, sha256, target",
+                    "mode, origin (the Debian package's name, the wheel's NAME==VERSION or the target it " +
+                    "comes from), size, sha256, target, made_of (paths of what it was made of here)",
         "descriptor": "File: a JSON object of the archive's digest, diffid, size and compression",
+        "wheels": "depset of struct: the wheels in it, as `PythonFilesInfo.packages` has them",
     },
 )
 

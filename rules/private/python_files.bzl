@@ -8,6 +8,8 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 PythonFilesInfo = provider(
     doc = "The files of a Python target and of all that it depends on.",
     fields = {
+        "packages": "depset of struct, one for each wheel: name, version, hash (the archive's sha256, or " +
+                    "what is known of its beginning), metadata (tuple of File: its .dist-info)",
         "sources": "depset of File: what lies in, or is made in, this repository",
         "wheels": "depset of File: what other repositories have; PyInfo.imports says where in them",
     },
@@ -27,6 +29,36 @@ def _direct(target, rule):
         if PythonFilesInfo not in data
     ]
 
+def _tag(tags, key):
+    """The value of a tag KEY=VALUE; None where there is none."""
+    for tag in tags:
+        name, equals, value = tag.partition("=")
+        if equals and name == key:
+            return value
+    return None
+
+def _hash(label, tags):
+    """What is known of the sha256 of a wheel's archive.
+
+    The adapter of tools/debian says it in a tag. rules_python has its first digits in the name of
+    the repository, unless pip fetched the wheel; then nothing is known here.
+    """
+    digits = label.repo_name.rpartition("_")[2]
+    return _tag(tags, "pypi_sha256") or (digits if len(digits) == 8 and not digits.strip("0123456789abcdef") else "")
+
+def _package(ctx):
+    """The wheel that a target stands for, in a list; none for any other target."""
+    tags = getattr(ctx.rule.attr, "tags", [])
+    name = _tag(tags, "pypi_name")
+    if not ctx.label.repo_name or not name:
+        return []
+    return [struct(
+        hash = _hash(ctx.label, tags),
+        metadata = tuple([file for file in getattr(ctx.rule.files, "data", []) if ".dist-info/" in file.path]),
+        name = name,
+        version = _tag(tags, "pypi_version"),
+    )]
+
 def _python_files_impl(target, ctx):
     dependencies = [
         dependency[PythonFilesInfo]
@@ -36,6 +68,7 @@ def _python_files_impl(target, ctx):
     ]
     sources = [dependency.sources for dependency in dependencies]
     wheels = [dependency.wheels for dependency in dependencies]
+    packages = [dependency.packages for dependency in dependencies]
 
     # The repository says whose files they are; the main one's name is empty.
     own = _direct(target, ctx.rule)
@@ -43,7 +76,11 @@ def _python_files_impl(target, ctx):
         wheels += own
     else:
         sources += own
-    return [PythonFilesInfo(sources = depset(transitive = sources), wheels = depset(transitive = wheels))]
+    return [PythonFilesInfo(
+        packages = depset(_package(ctx), transitive = packages),
+        sources = depset(transitive = sources),
+        wheels = depset(transitive = wheels),
+    )]
 
 python_files = aspect(
     implementation = _python_files_impl,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rules.layers.runfiles import Places, runnable
+from rules.layers.runfiles import Places, Wheels, runnable
 from rules.layers.tree import LayerError
 
 ROOTS = ["rules_python~~pip~pypi_313_a/site-packages", "_main/backend"]
@@ -56,3 +56,18 @@ def test_a_module_that_is_not_there_is_an_error_that_names_what_is() -> None:
 def test_a_package_without_a_main_module_is_an_error() -> None:
     with pytest.raises(LayerError, match="got no program at all"):
         runnable("backend", "/app", ["app/backend/__init__.py"])
+
+
+def test_a_file_of_a_wheel_comes_from_the_wheel() -> None:
+    metadata = "../pypi_313_a_b_0123abcd/site-packages/A.b-1.0+x.dist-info/METADATA"
+    wheels = Wheels([metadata, "../pypi_c/site-packages/c.py", "backend/a.py"])
+
+    assert wheels.origin("../pypi_313_a_b_0123abcd/site-packages/a/b.py") == "a-b==1.0+x"
+
+
+def test_a_file_of_another_repository_comes_from_that() -> None:
+    assert Wheels([]).origin("../other/a.py") == "@other"
+
+
+def test_a_file_of_this_repository_comes_from_no_wheel() -> None:
+    assert Wheels([]).origin("backend/a.py") == ""

@@ -111,6 +111,38 @@ def test_links_folders_and_sources_are_made(write: Write, tmp_path: Path) -> Non
     assert names(tmp_path) == ["app/__pycache__/m.cpython-313.pyc", "app/m.py", "usr/bin/python3"]
     rows = [json.loads(line) for line in (tmp_path / "contents").read_text().splitlines()]
     assert {row["origin"] for row in rows} == {"//image:app"}
+    made = {row["path"]: row["made_of"] for row in rows if "made_of" in row}
+    assert made == {"/app/__pycache__/m.cpython-313.pyc": ["/app/m.py"]}
+
+
+def test_a_file_of_a_wheel_is_said_to_come_from_it(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text("x = 1\n")
+
+    root = "../hub_one/site-packages"
+    code = write(
+        *("--runfile", f"{root}/one.py", f"{tmp_path}/m.py"),
+        *("--runfile", f"{root}/One-1.0.dist-info/METADATA", f"{tmp_path}/m.py"),
+        *("--import-root", "hub_one/site-packages", "--packages-path=/lib", "--compile=/lib"),
+        "--origin=//image:packages",
+    )
+
+    assert code == 0
+    rows = [json.loads(line) for line in (tmp_path / "contents").read_text().splitlines()]
+    origins = {row["path"]: row["origin"] for row in rows if row["type"] == "file"}
+    assert origins == {
+        "/lib/One-1.0.dist-info/METADATA": "one==1.0",
+        "/lib/__pycache__/one.cpython-313.pyc": "one==1.0",
+        "/lib/one.py": "one==1.0",
+    }
+
+
+def test_joined_files_are_named_though_they_are_gone(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a\n")
+
+    assert write("--file", "/x/a.crt", f"{tmp_path}/a", "--join", "/bundle", "/x/*.crt") == 0
+
+    (row,) = [json.loads(line) for line in (tmp_path / "contents").read_text().splitlines()]
+    assert row["made_of"] == ["/x/a.crt"]
 
 
 MACHINES: list[dict[str, str]] = [

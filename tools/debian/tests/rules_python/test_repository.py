@@ -39,6 +39,13 @@ def test_dependencies_stand_in_the_build_file(tmp_path: Path) -> None:
     assert '    deps = {"a_b": [], "two": ["c"]},\n' in text
 
 
+def test_the_wheels_hash_stands_in_the_build_file(tmp_path: Path) -> None:
+    text = build_file(tmp_path, "")
+
+    (made,) = tmp_path.glob("*.whl")
+    assert f'    sha256 = "{hashlib.sha256(made.read_bytes()).hexdigest()}",\n' in text
+
+
 def test_extras_of_the_lock_are_part_of_the_package(tmp_path: Path) -> None:
     metadata = "Provides-Extra: x\nRequires-Dist: two; extra == 'x'\n"
     text = build_file(tmp_path, metadata, extras=("x",))

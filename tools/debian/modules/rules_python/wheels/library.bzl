@@ -9,13 +9,14 @@ _missing_requirement = rule(
     doc = "Fails, but only a build that needs it.",
 )
 
-def wheel_library(name, package, version, platform, deps, extras, lock):
+def wheel_library(name, package, version, sha256, platform, deps, extras, lock):
     """Makes the wheel's library, `data` and `dist_info`, and a library for each extra that may be asked for.
 
     Args:
         name: name of the library: pkg.
         package: name of the package, with underscores.
         version: its version.
+        sha256: hash of the wheel, in hexadecimal, for aspects to see.
         platform: the platform that the wheel is for.
         deps: for each package that it needs, the extras of that package it needs.
         extras: for each of its extras that the lock does not ask for, what that extra needs besides.
@@ -50,6 +51,7 @@ def wheel_library(name, package, version, platform, deps, extras, lock):
         imports = ["site-packages"],
         tags = [
             "pypi_name=" + package,
+            "pypi_sha256=" + sha256,
             "pypi_version=" + version,
         ],
         visibility = ["//visibility:public"],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tools.debian.modules.rules_python.wheels import archive, metadata
 from tools.debian.modules.rules_python.wheels.error import WheelError
-from tools.debian.modules.rules_python.wheels.index import Wanted
+from tools.debian.modules.rules_python.wheels.index import Wanted, sha256
 from tools.debian.modules.rules_python.wheels.metadata import Metadata, Needs
 from tools.debian.modules.rules_python.wheels.store import Store
 from tools.debian.modules.rules_python.wheels.target import Target
@@ -25,11 +25,17 @@ def make(pin: Pin, target: Target, hub: str, store: Store, folder: Path) -> None
             f"{wheel.name}: its METADATA is of {described.name} {described.version}; "
             f"expected {pin.name} {pin.version}"
         )
-    (folder / "BUILD.bazel").write_text(build_file(described, frozenset(pin.extras), target, hub))
+    text = build_file(described, sha256(wheel), frozenset(pin.extras), target, hub)
+    (folder / "BUILD.bazel").write_text(text)
 
 
-def build_file(described: Metadata, extras: frozenset[str], target: Target, hub: str) -> str:
-    """The text of BUILD.bazel for a package with the extras that the lock asks for."""
+def build_file(
+    described: Metadata, digest: str, extras: frozenset[str], target: Target, hub: str
+) -> str:
+    """The text of BUILD.bazel for a package with the extras that the lock asks for.
+
+    `digest` is the sha256 of its wheel, in hex.
+    """
     markers = target.markers()
     base = metadata.needs(described, extras, markers)
     optional = {
@@ -40,6 +46,7 @@ def build_file(described: Metadata, extras: frozenset[str], target: Target, hub:
     arguments = {
         "package": described.name,
         "version": described.version,
+        "sha256": digest,
         "platform": target.platform,
         "deps": _labels(base),
         "extras": {extra: _labels(more) for extra, more in optional.items()},
