@@ -12,7 +12,6 @@ from tests.container.cgroups import Cgroups
 from tests.container.main import IDENTITY
 from tests.container.namespaces import Identity
 from tests.container.runtime import Runtime, Unpacked
-from tests.container.stack import Stack
 from tests.oci import layout
 from tests.oci.layout import Image
 from tools.dev import complaints
@@ -89,19 +88,3 @@ def context(identity: Identity) -> SecurityContext:
     profile = bundle.seccomp(Path(os.environ["SECCOMP"]))
     # In a user namespace of one id there is no other user to become; tests of identity say so.
     return SecurityContext(seccomp=profile, user="" if identity.root else "0:0")
-
-
-@pytest.fixture(scope="module")
-def stack(
-    runtime: Runtime,
-    image: Unpacked,
-    postgres: Unpacked,
-    context: SecurityContext,
-    cgroups: Cgroups | None,
-    scratch: Path,
-) -> Iterator[Stack]:
-    """PostgreSQL and an AI service that run, and a database that is empty."""
-    folder = scratch / "stack"
-    folder.mkdir(exist_ok=True)
-    with Stack(runtime, image, postgres, context, folder, limits=cgroups is not None) as made:
-        yield made

@@ -14,8 +14,8 @@ from deploy import definition
 from tests.container import probe
 from tests.container.bundle import SecurityContext
 from tests.container.cgroups import Cgroups
+from tests.container.limits import LIMITS
 from tests.container.runtime import Container, Runtime, Unpacked
-from tests.container.stack import LIMITS
 
 SERVICE = definition.read(Path(os.environ["SERVICE"]))
 URL = f"http://127.0.0.1:{SERVICE['port']}"
@@ -67,7 +67,7 @@ def test_its_probes_and_metrics_answer(service: Container, key: str) -> None:
 
 def test_it_runs_within_its_limits(service: Container, cgroups: Cgroups | None) -> None:
     assert len(service.processes()) <= (LIMITS.pids or 0)
-    # An ordinary user has no control groups; //tests/container:limits says so.
+    # An ordinary user has no control groups; tests of limits say so.
     if cgroups is not None:
         assert LIMITS.memory is not None
         assert cgroups.memory_limit(service.name) == LIMITS.memory

@@ -16,9 +16,9 @@ import pytest
 
 from tests.container import probe
 from tests.container.bundle import SecurityContext
+from tests.container.limits import LIMITS
 from tests.container.needs import program
 from tests.container.runtime import Runtime, Unpacked
-from tests.container.stack import LIMITS
 from tests.machine.fixtures import PROFILES, PYTHON, Refusals, load
 from tests.machine.kernel_log import KernelLog
 

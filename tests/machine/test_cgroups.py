@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tests.container.bundle import SecurityContext
 from tests.container.cgroups import ROOT, Cgroups
+from tests.container.limits import LIMITS, MIB
 from tests.container.runtime import Runtime, Unpacked
-from tests.container.stack import LIMITS, MIB
 
 
 def test_the_limits_are_in_the_files_of_version_2(

@@ -15,30 +15,15 @@ NAMES = re.compile(
 # Its own folders, its tests and its part of deploy/ among them.
 OWN = (
     "backend/",
-    "bench/load/",
     "deploy/kubernetes/overlays/",
-    "tests/compose/",
     "tests/edge/",
 )
 # Its own files in folders that it shares. docs/your-service.md says what becomes of them.
 OWN_FILES = {
     "deploy/compose.yaml",
     "deploy/kubernetes/secret-template.yaml",
-    "tests/container/BUILD.bazel",
-    "tests/container/test_clock.py",
-    "tests/container/test_failures.py",
     "tests/container/test_identity.py",
-    "tests/container/test_limits.py",
-    "tests/container/test_rolling.py",
-    "tests/container/test_stack.py",
-    "tests/container/test_todos.py",
-    "tests/emulation/test_arm64.py",
-    "tests/kubernetes/BUILD.bazel",
-    "tests/kubernetes/test_play.py",
-    "tests/kubernetes/test_service.py",
     "tests/machine/test_apparmor.py",
-    "tests/structure/BUILD.bazel",
-    "tests/structure/image.yaml",
 }
 # Where services meet: the edits of docs/your-service.md.
 SHARED = {
@@ -53,10 +38,7 @@ EXAMPLES = {
     "MODULE.bazel",
     "image/postgres/BUILD.bazel",
     "serving/identity.py",
-    "tests/container/balancer.py",
     "tests/container/cgroups.py",
-    "tests/container/load.py",
-    "tests/container/stack.py",
     "tests/kubernetes/test_profiles.py",
     "tests/machine/tests/test_kernel_log.py",
     "tools/dev/postgres.py",

@@ -9,7 +9,7 @@ from tools.lint.imports import Closed
 SOURCES = Path(os.environ["SOURCES"]).parent
 FILES = [file.relative_to(SOURCES) for file in sorted(SOURCES.rglob("*.py"))]
 GRAPH = imports.read(SOURCES, FILES)
-ROOMS = {"serving", "tools", "tests", "bench"}
+ROOMS = {"serving", "tools", "tests"}
 # Whatever stands on serving/ and is none of the rooms beside it.
 SERVICES = sorted(
     {
@@ -33,7 +33,7 @@ def is_test(module: str) -> bool:
 CLOSED = [
     *(
         Closed("serving", other, "serving knows no service and no image")
-        for other in (*SERVICES, "image", "rules", "deploy", "bench")
+        for other in (*SERVICES, "image", "rules", "deploy")
     ),
     *(
         Closed(room, service, "recipes and rules serve any service")
@@ -42,7 +42,7 @@ CLOSED = [
     ),
     *(
         Closed(room, "tools.debian", "tools/debian is a tree of its own")
-        for room in (*PRODUCT, "bench", "tests")
+        for room in (*PRODUCT, "tests")
     ),
     *(
         Closed(f"tools.{other}", "tools.debian", "tools/debian is a tree of its own")
@@ -51,11 +51,11 @@ CLOSED = [
     ),
     *(
         Closed("tools.debian", other, "tools/debian reaches out for nothing but tools/locks")
-        for other in (*PRODUCT, "bench", "tests", "tools.lint", "tools.requirements", "tools.dev")
+        for other in (*PRODUCT, "tests", "tools.lint", "tools.requirements", "tools.dev")
     ),
     *(
         Closed("tools.locks", other, "tools/locks lies below all who use it")
-        for other in (*PRODUCT, "bench", "tests", "tools.lint", "tools.requirements", "tools.dev")
+        for other in (*PRODUCT, "tests", "tools.lint", "tools.requirements", "tools.dev")
     ),
 ]
 # Of tests alone it is no harm: serving's own start its sample service by tools/dev.

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backend.tests.image.container.load import TODOS, Load, missing
+from backend.tests.image.container.stack import SUGGESTIONS, WELL, Replica, Stack
 from tests.container.bundle import SecurityContext
-from tests.container.load import TODOS, Load, missing
-from tests.container.stack import SUGGESTIONS, WELL, Replica, Stack
 from tools.dev.ai import Behaviour, after, responds, says
 
 STOP_SECONDS = 30.0

@@ -16,8 +16,9 @@ import httpx
 import pytest
 import yaml
 
+from backend.tests.image.container.stack import API_KEY
+from tests.container.limits import LIMITS
 from tests.container.namespaces import Identity
-from tests.container.stack import API_KEY, LIMITS
 from tests.kubernetes import manifests as deployed
 from tests.kubernetes.manifests import Manifests, Object, rendered
 from tests.kubernetes.podman import Podman
@@ -50,7 +51,7 @@ def playable(objects: list[Object], services: list[Object]) -> list[Object]:
     - The grace period is short, so that a process that hangs is replaced soon.
 
     Its emptyDir has the mode of the folder in the image, so that /tmp cannot be written here;
-    //tests/container:service has a /tmp that can.
+    //backend/tests/image/container:service has a /tmp that can.
     """
     objects = copy.deepcopy(objects)
     for one in objects:

@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.compose import composition
+from backend.tests.image.compose import composition
 from tests.container import kernel
+from tests.container.limits import LIMITS
 from tests.container.namespaces import Identity
-from tests.container.stack import LIMITS
 from tests.kubernetes.podman import Podman
 from tools.dev.process import environment, python_command
 

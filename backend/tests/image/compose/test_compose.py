@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from jsonschema_rs import validator_for
 
-from tests.compose import composition
-from tests.compose.composition import Object
-from tests.container.stack import LIMITS
+from backend.tests.image.compose import composition
+from backend.tests.image.compose.composition import Object
+from tests.container.limits import LIMITS
 from tests.kubernetes import manifests as deployed
 from tests.kubernetes.manifests import rendered
 

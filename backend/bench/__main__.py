@@ -1,6 +1,6 @@
 """Compares the service with a bare FastAPI + asyncpg handler doing the same query.
 
-    python -m bench.load
+    python -m backend.bench
 
 Needs wrk and TEST_POSTGRES, an unpacked Debian root with postgresql-17. Both servers run at once on
 one PostgreSQL and are loaded in turn, in many short rounds: a machine that is slow for some seconds
@@ -110,7 +110,7 @@ def serve_bare(url: str, stack: ExitStack) -> Server:
     """Start the peer."""
     port = postgres.free_port()
     process = subprocess.Popen(
-        [*python_command(), "-m", "bench.load.bare"],
+        [*python_command(), "-m", "backend.bench.bare"],
         env=environment(DATABASE_URL=url, PORT=str(port)),
     )
     stack.callback(process.wait)
@@ -219,7 +219,7 @@ def _median(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 def main() -> int:
     """Print a table; exit code 1 when the service misses its target on the list."""
-    parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m backend.bench", description=__doc__)
     parser.add_argument("--wrk", default=shutil.which("wrk") or "wrk")
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=16)

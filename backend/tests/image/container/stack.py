@@ -19,15 +19,14 @@ from typing import Self
 import asyncpg
 import httpx
 
+from backend.tests.image.container.clock import Clock
 from tests.container import probe
 from tests.container.bundle import Mount, SecurityContext
-from tests.container.cgroups import Limits
-from tests.container.clock import Clock
+from tests.container.limits import LIMITS
 from tests.container.needs import NeedError
 from tests.container.runtime import Container, Runtime, Unpacked
 from tools.dev.ai import AiStub, says
 
-MIB = 1024 * 1024
 API_KEY = "a-key-for-tests-only"
 PASSWORD = "a password: with 'odd' characters"
 READY_SECONDS = 60.0
@@ -36,8 +35,6 @@ PROBES = ("live", "ready", "startup")
 WELL = {(name, 200) for name in PROBES}
 # What the AI service proposes for any todo.
 SUGGESTIONS = {"subtasks": ["find the can", "fill it"], "priority": "high", "due": None}
-# The numbers that deploy/ recommends.
-LIMITS = Limits(memory=256 * MIB, cpus=1.0, pids=64)
 
 _PATIENT = {
     "DATABASE_CONNECT_TIMEOUT": "30",

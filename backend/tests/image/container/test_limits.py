@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from backend.tests.image.container.load import TODOS, Load, missing
+from backend.tests.image.container.stack import Replica, Stack, log_lines
 from tests.container.bundle import SecurityContext
 from tests.container.cgroups import Cgroups, Limits
-from tests.container.load import TODOS, Load, missing
+from tests.container.limits import LIMITS, MIB
 from tests.container.runtime import Container, Runtime, Unpacked
-from tests.container.stack import LIMITS, MIB, Replica, Stack, log_lines
 
 PYTHON = "/usr/bin/python3.13"
 FORK = """

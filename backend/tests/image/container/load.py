@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
+from backend.tests.image.container.stack import API_KEY, Replica
 from tests.container.patience import patient
-from tests.container.stack import API_KEY, Replica
 
 TODOS = "/api/v1/todos"
 _CHECK_SECONDS = 0.2

@@ -4,9 +4,9 @@ import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.container.balancer import Balancer
-from tests.container.load import TODOS, Load, missing
-from tests.container.stack import Replica, Stack, log_lines
+from backend.tests.image.container.balancer import Balancer
+from backend.tests.image.container.load import TODOS, Load, missing
+from backend.tests.image.container.stack import Replica, Stack, log_lines
 
 REQUESTS = 10_000
 STOP_SECONDS = 30.0

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from tests.container.stack import API_KEY, Replica, Stack, log_lines
+from backend.tests.image.container.stack import API_KEY, Replica, Stack, log_lines
 
 TODOS = "/api/v1/todos"
 

@@ -10,7 +10,7 @@ import yaml
 from backend.app import create_app
 from backend.settings import Settings
 from serving.settings.secrets import is_secret
-from tests.container.stack import LIMITS, MIB
+from tests.container.limits import LIMITS, MIB
 from tests.kubernetes.manifests import Manifests, Object, mounted, rendered, service
 
 NAME = service()["service"]

@@ -3,8 +3,8 @@
 import httpx
 
 from tests.container.bundle import SecurityContext
+from tests.container.limits import LIMITS
 from tests.container.runtime import Runtime, Unpacked
-from tests.container.stack import LIMITS
 
 URL = "http://127.0.0.1:8000"
 READY_SECONDS = 30.0

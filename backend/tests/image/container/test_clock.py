@@ -13,9 +13,9 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.sync.client import ClientConnection, connect
 
-from tests.container.clock import Clock
-from tests.container.load import TODOS, Load, missing
-from tests.container.stack import API_KEY, SUGGESTIONS, WELL, Replica, Stack
+from backend.tests.image.container.clock import Clock
+from backend.tests.image.container.load import TODOS, Load, missing
+from backend.tests.image.container.stack import API_KEY, SUGGESTIONS, WELL, Replica, Stack
 from tools.dev.ai import responds, says
 
 PING_SECONDS = 0.5
