@@ -22,6 +22,17 @@ def _one_file(target, attribute):
         ))
     return files[0]
 
+def _sources(ctx):
+    """Depset of the repository's own files in the layer: those that no layer below it has."""
+    sources = depset(transitive = [target[PythonFilesInfo].sources for target in ctx.attr.python])
+    below = depset(transitive = [layer[LayerInfo].sources for layer in ctx.attr.below])
+    if not ctx.attr.below:
+        return sources
+
+    # Read here, not when the layer is written: so a change of those files leaves this layer alone.
+    taken = {file: None for file in below.to_list()}
+    return depset([file for file in sources.to_list() if file not in taken])
+
 def _layer_impl(ctx):
     layer = ctx.actions.declare_file(ctx.label.name + ".tar.gz")
     descriptor = ctx.actions.declare_file(ctx.label.name + ".descriptor.json")
@@ -46,21 +57,22 @@ def _layer_impl(ctx):
     args.add_all(ctx.files.exclude, before_each = "--exclude")
     args.add_all(ctx.attr.compile, before_each = "--compile")
 
-    python = []
     packages = []
+    sources = depset()
+    wheels = depset()
     if ctx.attr.sources_path:
         args.add("--sources-path", ctx.attr.sources_path)
         args.add_all(ctx.attr.modules, before_each = "--module")
-        python += [target[PythonFilesInfo].sources for target in ctx.attr.python]
+        sources = _sources(ctx)
     if ctx.attr.packages_path:
         args.add("--packages-path", ctx.attr.packages_path)
         args.add_all(
             depset(transitive = [target[PyInfo].imports for target in ctx.attr.python]),
             before_each = "--import-root",
         )
-        python += [target[PythonFilesInfo].wheels for target in ctx.attr.python]
         packages += [target[PythonFilesInfo].packages for target in ctx.attr.python]
-    runfiles = depset(transitive = python)
+        wheels = depset(transitive = [target[PythonFilesInfo].wheels for target in ctx.attr.python])
+    runfiles = depset(transitive = [sources, wheels])
     args.add_all(runfiles, map_each = _runfile)
 
     ctx.actions.run(
@@ -82,6 +94,7 @@ def _layer_impl(ctx):
             contents = contents,
             debs = depset(ctx.files.debs),
             descriptor = descriptor,
+            sources = sources,
             wheels = depset(transitive = packages),
         ),
         # rules_oci, in another repository, cannot load LayerInfo: its adapter looks for this group,
@@ -94,6 +107,7 @@ layer = rule(
     doc = "Writes one image layer, NAME.tar.gz, whose bytes depend on nothing but what it holds.",
     cfg = image_platform,
     attrs = TRANSITION_ATTRS | {
+        "below": attr.label_list(providers = [LayerInfo], doc = "layers below this one in the image: files of the repository that they have stay out"),
         "compile": attr.string_list(doc = "folders whose Python sources get .pyc files beside them"),
         "debs": attr.label_list(allow_files = [".deb"], doc = "Debian packages to install: `@debian//NAME`, or `@debian//groups:GROUP`"),
         "directories": attr.string_list(doc = "empty folders to make, for mounts"),

@@ -9,6 +9,7 @@ LayerInfo = provider(
                     "mode, origin (the Debian package's name, the wheel's NAME==VERSION or the target it " +
                     "comes from), size, sha256, target, made_of (paths of what it was made of here)",
         "descriptor": "File: a JSON object of the archive's digest, diffid, size and compression",
+        "sources": "depset of File: the files of this repository, taken from Python targets, in it",
         "wheels": "depset of struct: the wheels in it, as `PythonFilesInfo.packages` has them",
     },
 )

@@ -18,6 +18,11 @@ LAYERS = [
     Label("//image:python"),
 ]
 
+# What of this repository several services have in common, compiled once: one blob for all of them.
+SHARED = [
+    Label("//image:serving"),
+]
+
 EXCLUSIONS = Label("//image:exclusions.toml")
 
 # Places in the image.

@@ -4,7 +4,7 @@ load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index", "oci_load", "oc
 load("@rules_python//python:defs.bzl", "py_binary")
 load(":layer.bzl", "layer")
 load(":platform_image.bzl", "platform_image")
-load(":recipe.bzl", "ARCHITECTURES", "ENVIRONMENT", "EXCLUSIONS", "INTERPRETER", "LAYERS", "PACKAGES", "PLATFORMS", "SOURCES")
+load(":recipe.bzl", "ARCHITECTURES", "ENVIRONMENT", "EXCLUSIONS", "INTERPRETER", "LAYERS", "PACKAGES", "PLATFORMS", "SHARED", "SOURCES")
 load(":service.bzl", "service_rule")
 load(":stamp.bzl", "if_stamped", "stamp")
 
@@ -22,6 +22,7 @@ def service_image(
         metrics_path = "/metrics",
         environment = {},
         debs = [],
+        shared = SHARED,
         exclude = [],
         licenses = "Apache-2.0",
         labels = {},
@@ -48,6 +49,8 @@ def service_image(
         metrics_path: where Prometheus finds its metrics.
         environment: more variables of the image; settings of a deployment are the manifests'.
         debs: Debian packages besides those of every image, as labels: `@debian//NAME`.
+        shared: layers of this repository's files that services have in common, as labels. What lies in
+            them stays out of `app`; a service that uses none of it says [].
         exclude: more files of what to leave out, see image/exclusions.toml.
         licenses: the service's own licence, an SPDX expression.
         labels: more labels of the image.
@@ -107,6 +110,7 @@ def service_image(
     )
     layer(
         name = "app",
+        below = shared,
         compile = [SOURCES],
         exclude = [EXCLUSIONS] + exclude,
         modules = [module],
@@ -130,7 +134,7 @@ def service_image(
         exposed_ports = ["{}/tcp".format(port)],
         labels = ":{}.origin.labels".format(name),
         os = "linux",
-        tars = layers + [":packages", ":app"],
+        tars = layers + [":packages"] + shared + [":app"],
         user = user,
         workdir = SOURCES,
         **kwargs

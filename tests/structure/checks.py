@@ -208,6 +208,23 @@ def duplicates(layers: Sequence[Layer]) -> Iterator[str]:
             kinds_seen[entry.path] = entry.kind
 
 
+def split_packages(layers: Sequence[Layer], environment: Mapping[str, str]) -> Iterator[str]:
+    """Each package below PYTHONPATH lies in one layer: what layers share is shared whole."""
+    seen: dict[str, str] = {}
+    for root in filter(None, environment.get("PYTHONPATH", "").split(":")):
+        for layer in layers:
+            for entry in layer.entries:
+                name, deeper, _ = entry.path.removeprefix(f"{root}/").partition("/")
+                if entry.kind == DIRECTORY or not deeper or not entry.path.startswith(f"{root}/"):
+                    continue
+                where = seen.setdefault(name, layer.name)
+                if where != layer.name:
+                    yield (
+                        f"{entry.path}: is in layer {layer.name}, other files of {name} in layer "
+                        f"{where}. If services share that layer, add the target to its `python`"
+                    )
+
+
 def owners(files: Filesystem) -> Iterator[str]:
     """Everything is root's, and from the epoch's first second: times would change digests."""
     for entry in files:

@@ -156,6 +156,14 @@ BASE_BUDGETS = {
     ),
 }
 
+# What services have in common of this repository's own.
+SHARED_BUDGETS = {
+    "serving": budget(
+        compressed = 1,
+        unpacked = 1,
+    ),
+}
+
 def service_image_test(
         name,
         image,
@@ -165,6 +173,7 @@ def service_image_test(
         app_budget = budget(compressed = 1, unpacked = 2),
         debian_packages = [],
         budgets = {},
+        shared_budgets = SHARED_BUDGETS,
         **kwargs):
     """Tests the image that `service_image` makes: its definition, the common layers, its own.
 
@@ -177,11 +186,12 @@ def service_image_test(
         app_budget: what the service's own files may take.
         debian_packages: Debian packages besides those of every image (attribute `debs`), exactly.
         budgets: more budgets; of `debian`, with such packages.
+        shared_budgets: budgets of the layers that `shared` of `service_image` lists.
         **kwargs: as for image_test.
     """
     image_test(
         name = name,
-        budgets = BASE_BUDGETS | {"app": app_budget, "packages": packages_budget} | budgets,
+        budgets = BASE_BUDGETS | shared_budgets | {"app": app_budget, "packages": packages_budget} | budgets,
         debian_packages = BASE_PACKAGES + debian_packages,
         development = DEVELOPMENT,
         image = image,

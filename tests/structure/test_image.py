@@ -135,6 +135,10 @@ def test_no_file_is_in_two_layers(image: Image) -> None:
     none(checks.duplicates(image.layers))
 
 
+def test_no_package_of_python_is_in_two_layers(image: Image) -> None:
+    none(checks.split_packages(image.layers, image.configuration.environment))
+
+
 def test_everything_is_roots_and_has_no_time(files: Filesystem) -> None:
     none(checks.owners(files))
 

@@ -234,6 +234,16 @@ def test_a_layer_that_takes_away_is_found(tmp_path: Path) -> None:
     assert list(checks.duplicates(found.layers)) == ["/.wh.x: layer 1 takes away what is below it"]
 
 
+def test_a_package_in_two_layers_is_found(tmp_path: Path) -> None:
+    shared = [folder("/app"), file("/app/shared/a.py"), file("/lib/own/a.py")]
+    own = [folder("/app"), file("/app/own/b.py"), file("/app/shared/b/c.py"), file("/app/x.py")]
+    found = image(tmp_path, shared, own)
+
+    (problem,) = checks.split_packages(found.layers, {"PYTHONPATH": "/app"})
+
+    assert "/app/shared/b/c.py: is in layer 1, other files of shared in layer 0" in problem
+
+
 def test_owners_and_times_are_found() -> None:
     files = Filesystem([file("/x", uid=1), file("/y", modified=7), file("/z")])
 
