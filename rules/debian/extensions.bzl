@@ -34,7 +34,7 @@ def _checked(result):
         fail(result.error)
     return result
 
-def _packages(hub, lock, groups):
+def _packages(hub, lock, groups, missing, message):
     """Makes a repository a package, and their hub; returns architectures by package name."""
     architectures = {}
     for package in lock.packages:
@@ -50,7 +50,14 @@ def _packages(hub, lock, groups):
             suite = package.suite,
             version = package.version,
         )
-    debian_hub(name = hub, groups = groups, hub = hub, packages = architectures)
+    debian_hub(
+        name = hub,
+        groups = groups,
+        hub = hub,
+        message = message,
+        missing = missing,
+        packages = architectures,
+    )
     return architectures
 
 def _lock_of(module_ctx, tag):
@@ -58,13 +65,17 @@ def _lock_of(module_ctx, tag):
     lock = _checked(read_lock(_shown(tag.file), module_ctx.read(tag.file)))
     groups = _checked(read_groups(_shown(tag.packages), module_ctx.read(tag.packages))).groups
     missing = unlocked(groups, {package.name: None for package in lock.packages})
-    if missing:
-        fail("{} names {}, which {} lacks. Lock it: `tools/bazel run //image:update`.".format(
-            _shown(tag.packages),
-            ", ".join(missing),
-            _shown(tag.file),
-        ))
-    return struct(architectures = _packages(tag.name, lock, groups), groups = groups)
+
+    # Only a build that needs one of them fails: the program that locks them has to be built.
+    message = "{} names {}, which {} lacks. Lock it: `tools/bazel run //image:update`.".format(
+        _shown(tag.packages),
+        ", ".join(missing),
+        _shown(tag.file),
+    )
+    return struct(
+        architectures = _packages(tag.name, lock, groups, missing, message),
+        groups = groups,
+    )
 
 def _pythons(tag, lock):
     """Makes a Python for each CPU that a lock has."""
@@ -90,6 +101,7 @@ def _pythons(tag, lock):
                 ))
                 for group in tag.groups
                 for name in lock.groups[group]
+                if name in lock.architectures
             ],
             python_version = tag.python_version,
             unused = tag.unused,

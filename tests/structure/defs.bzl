@@ -87,6 +87,7 @@ def image_test(
 BASE_PACKAGES = [
     "base-files",
     "ca-certificates",
+    "gcc-14-base",
     "libbz2-1.0",
     "libc6",
     "libexpat1",

@@ -7,6 +7,29 @@ filegroup(
 )
 """
 
+_UNLOCKED = """\
+load("//:unlocked.bzl", "unlocked")
+
+unlocked(
+    name = {name},
+    message = {message},
+    tags = ["manual"],
+    visibility = ["//visibility:public"],
+)
+"""
+
+_UNLOCKED_RULE = '''"""What a package is that packages.toml names and the lock has not."""
+
+def _unlocked_impl(ctx):
+    fail(ctx.attr.message)
+
+unlocked = rule(
+    implementation = _unlocked_impl,
+    attrs = {"message": attr.string(mandatory = True)},
+    doc = "Fails, but only a build that needs it.",
+)
+'''
+
 _CPUS = {"amd64": "x86_64", "arm64": "aarch64"}
 
 def package_repository(hub, name, architecture):
@@ -41,6 +64,9 @@ alias(
     actual = {actual},
 )
 """.format(name = repr(name), actual = actual))
+    ctx.file("unlocked.bzl", _UNLOCKED_RULE)
+    for name in ctx.attr.missing:
+        ctx.file(name + "/BUILD.bazel", _UNLOCKED.format(name = repr(name), message = repr(ctx.attr.message)))
     ctx.file("groups/BUILD.bazel", "package(default_visibility = [\"//visibility:public\"])\n" + "".join([
         _GROUP.format(name = repr(group), packages = json.encode_indent(
             ["//" + name for name in names],
@@ -56,6 +82,8 @@ debian_hub = repository_rule(
     attrs = {
         "groups": attr.string_list_dict(doc = "package names by group"),
         "hub": attr.string(mandatory = True, doc = "the hub's name, a part of its packages' repositories' names"),
+        "message": attr.string(doc = "what a build says that needs a package of `missing`"),
+        "missing": attr.string_list(doc = "packages that the groups name and the lock lacks"),
         "packages": attr.string_list_dict(mandatory = True, doc = "architectures by package name"),
     },
 )
