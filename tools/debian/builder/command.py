@@ -38,6 +38,8 @@ def main(arguments: list[str]) -> int:
     try:
         file, arguments = split_bundle(arguments, os.environ)
         cache = cache_folder(os.environ)
+        if arguments[:1] == ["--uninstall"]:
+            return _uninstall(arguments[1:], cache)
         builder = place(cache / "builder")
         if not builder.is_dir() and split(arguments)[1] == "shutdown":
             # Without a root no server runs.
@@ -152,6 +154,15 @@ def _make(builder: Path) -> None:
     from tools.debian.builder import recipe, root  # noqa: PLC0415
 
     root.make(recipe.read(RECIPE), builder)
+
+
+def _uninstall(rest: list[str], cache: Path) -> int:
+    from tools.debian.builder import uninstall  # noqa: PLC0415 - see _make
+
+    if rest:
+        raise BuilderError(f"--uninstall: expected nothing after it, got {' '.join(rest)}")
+    print(f"tools/bazel: {uninstall.uninstall(cache, WORKSPACE)}")
+    return 0
 
 
 def _run(arguments: list[str], builder: Path, cache: Path) -> int:
