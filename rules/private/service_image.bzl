@@ -58,14 +58,14 @@ def service_image(
         **kwargs: what every rule takes, such as visibility and tags.
     """
     entrypoint = [INTERPRETER, "-m", module]
-    taken = [variable for variable in environment if variable in ENVIRONMENT or variable == "PORT"]
+    taken = [variable for variable in environment if variable in ENVIRONMENT or variable in ["HOST", "PORT", "REVISION"]]
     if taken:
-        fail("//{}:{}: environment sets {}, which every image has already: leave it out".format(
+        fail("//{}:{}: environment sets {}, which every image has already, or its release: leave it out".format(
             native.package_name(),
             name,
             ", ".join(taken),
         ))
-    variables = ENVIRONMENT | {"PORT": str(port)} | environment
+    variables = ENVIRONMENT | {"HOST": "0.0.0.0", "PORT": str(port)} | environment
     described = {
         "org.opencontainers.image.base.name": "scratch",
         "org.opencontainers.image.description": description,
@@ -121,6 +121,7 @@ def service_image(
     )
     stamp(
         name = name + ".origin",
+        environment = variables,
         labels = described,
         source = source,
         **kwargs
@@ -130,7 +131,7 @@ def service_image(
         architecture = select(ARCHITECTURES),
         created = if_stamped(":{}.origin.created".format(name)),
         entrypoint = entrypoint,
-        env = variables,
+        env = ":{}.origin.environment".format(name),
         exposed_ports = ["{}/tcp".format(port)],
         labels = ":{}.origin.labels".format(name),
         os = "linux",

@@ -3,12 +3,16 @@
 def _stamp_impl(ctx):
     files = {
         name: ctx.actions.declare_file("{}.{}.txt".format(ctx.label.name, name))
-        for name in ["annotations", "created", "labels"]
+        for name in ["annotations", "created", "environment", "labels"]
     }
     args = ctx.actions.args()
     args.add_all(
         [json.encode([key, value]) for key, value in ctx.attr.labels.items()],
         before_each = "--label",
+    )
+    args.add_all(
+        [json.encode([key, value]) for key, value in ctx.attr.environment.items()],
+        before_each = "--variable",
     )
     args.add("--source", ctx.attr.source)
     for name, file in files.items():
@@ -33,8 +37,9 @@ def _stamp_impl(ctx):
 
 _stamp = rule(
     implementation = _stamp_impl,
-    doc = "Writes NAME.labels.txt, NAME.annotations.txt and NAME.created.txt.",
+    doc = "Writes NAME.labels.txt, NAME.annotations.txt, NAME.environment.txt and NAME.created.txt.",
     attrs = {
+        "environment": attr.string_dict(doc = "variables that the image has in any case, in this order; REVISION is a release's"),
         "labels": attr.string_dict(doc = "labels that the image has in any case, in this order"),
         "source": attr.string(doc = "URL of the sources"),
         "stamped": attr.bool(mandatory = True, doc = "whether revision, version, source and time of the commit are said"),
@@ -45,12 +50,12 @@ _stamp = rule(
 def stamp(name, **kwargs):
     """What an image says of its origin, when it is built with `--config=release`.
 
-    Makes `NAME.labels`, `NAME.annotations` and `NAME.created`, which are files. Only the labels mean
-    something in a build that is not a release.
+    Makes `NAME.labels`, `NAME.annotations`, `NAME.environment` and `NAME.created`, which are files.
+    Only labels and environment mean something in a build that is not a release.
 
     Args:
         name: name of the rule.
-        **kwargs: labels, source, and what every rule takes.
+        **kwargs: labels, environment, source, and what every rule takes.
     """
     _stamp(
         name = name,
@@ -61,7 +66,7 @@ def stamp(name, **kwargs):
         **kwargs
     )
     common = {key: kwargs[key] for key in ["tags", "testonly", "visibility"] if key in kwargs}
-    for group in ["annotations", "created", "labels"]:
+    for group in ["annotations", "created", "environment", "labels"]:
         native.filegroup(
             name = "{}.{}".format(name, group),
             srcs = [name],

@@ -1,4 +1,4 @@
-"""Writes what an image says of its origin: labels, annotations and time of creation, as files.
+"""Writes what an image says of its origin, as files: labels, annotations, variables, creation.
 
 `oci_image` and `oci_image_index` take such files: KEY=VALUE lines, and a time without a newline.
 Names are those of the OCI image-spec, annotations.md.
@@ -16,6 +16,8 @@ _KEYS = {
     "STABLE_VERSION": "org.opencontainers.image.version",
 }
 _SOURCE = "org.opencontainers.image.source"
+# What the service shows in its metrics (serving/watch/settings.py).
+_VARIABLE = "REVISION"
 
 
 class StampError(Exception):
@@ -49,15 +51,21 @@ def main() -> int:
     """Writes the files; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--label", action="append", default=[], help="JSON: a key and its value")
+    parser.add_argument("--variable", action="append", default=[], help="JSON: a name and its value")
     parser.add_argument("--source", default="", help="URL of the sources")
     parser.add_argument("--status", type=Path, help="Bazel's stable status; no stamps without")
     parser.add_argument("--labels", type=Path, required=True, help="file to write")
     parser.add_argument("--annotations", type=Path, required=True, help="file to write")
+    parser.add_argument("--environment", type=Path, required=True, help="file to write")
     parser.add_argument("--created", type=Path, required=True, help="file to write")
     options = parser.parse_args()
     fixed = dict(json.loads(label) for label in options.label)
+    variables = dict(json.loads(variable) for variable in options.variable)
     try:
         found = stamps(options.status.read_text(), options.source) if options.status else {}
+        if found:
+            variables[_VARIABLE] = found[_KEYS["STABLE_REVISION"]]
+        options.environment.write_text(lines(variables))
         options.labels.write_text(lines({**fixed, **found}))
         options.annotations.write_text(lines(found))
     except StampError as error:

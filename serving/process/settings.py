@@ -16,7 +16,9 @@ class ProcessSettings(Section):
     TITLE: ClassVar[str] = "Process"
     PRODUCTION: ClassVar = {"drain_seconds": 5.0}
 
-    host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; images say 0.0.0.0, which is all."
+    )
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     workers: int = Field(
         1,

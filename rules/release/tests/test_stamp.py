@@ -14,12 +14,13 @@ BUILD_HOST laptop
 BUILD_USER ann
 """
 ARGUMENTS = ["stamp", "--label", '["title","todo"]', "--label", '["apple","a=b"]']
+ARGUMENTS += ["--variable", '["PORT","8000"]', "--variable", '["LANG","C.UTF-8"]']
 
 
 def written(
     monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str
 ) -> tuple[int, dict[str, str]]:
-    names = ("labels", "annotations", "created")
+    names = ("labels", "annotations", "environment", "created")
     files = [f"--{name}={folder / name}" for name in names]
     monkeypatch.setattr("sys.argv", [*ARGUMENTS, *files, *arguments])
     code = stamp.main()
@@ -33,6 +34,7 @@ def test_without_a_status_nothing_is_added(monkeypatch: pytest.MonkeyPatch, tmp_
     assert files == {
         "labels": "title=todo\napple=a=b\n",
         "annotations": "",
+        "environment": "PORT=8000\nLANG=C.UTF-8\n",
         "created": "1970-01-01T00:00:00Z",
     }
 
@@ -54,6 +56,7 @@ def test_release_says_its_origin_after_the_labels_of_the_image(
     assert code == 0
     assert files["labels"] == f"title=todo\napple=a=b\n{origin}"
     assert files["annotations"] == origin
+    assert files["environment"] == "PORT=8000\nLANG=C.UTF-8\nREVISION=0123abcd\n"
     # rules_oci takes the file whole: a newline would be in the config.
     assert files["created"] == "2026-11-24T10:30:00Z"
 
