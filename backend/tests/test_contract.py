@@ -30,7 +30,9 @@ DOCUMENT = Path(__file__).parents[1] / "openapi.json"
 
 def test_the_committed_document_is_the_real_one() -> None:
     real = create_app(settings_for("sqlite:///x")).openapi()
-    assert json.loads(DOCUMENT.read_text()) == real, "run: tools/bazel run //backend -- openapi > backend/openapi.json"
+    assert json.loads(DOCUMENT.read_text()) == real, (
+        "run: tools/bazel run //backend -- openapi > backend/openapi.json"
+    )
 
 
 def test_every_example_fits_its_schema() -> None:

@@ -81,7 +81,9 @@ def test_missing_files_and_doubled_secrets_are_all_reported(
 
 def test_the_documented_settings_are_the_real_ones() -> None:
     page = Path(__file__).parents[2] / "docs/configuration.md"
-    assert page.read_text() == reference(IDENTITY, Settings), "run: tools/bazel run //backend -- configuration > docs/configuration.md"
+    assert page.read_text() == reference(IDENTITY, Settings), (
+        "run: tools/bazel run //backend -- configuration > docs/configuration.md"
+    )
 
 
 @pytest.mark.parametrize("url", ["ai:8080", "ftp://ai/v1", "http://", "http://ai/v1?x=1"])

@@ -51,7 +51,9 @@ def main() -> int:
     """Writes the files; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--label", action="append", default=[], help="JSON: a key and its value")
-    parser.add_argument("--variable", action="append", default=[], help="JSON: a name and its value")
+    parser.add_argument(
+        "--variable", action="append", default=[], help="JSON: a name and its value"
+    )
     parser.add_argument("--source", default="", help="URL of the sources")
     parser.add_argument("--status", type=Path, help="Bazel's stable status; no stamps without")
     parser.add_argument("--labels", type=Path, required=True, help="file to write")
