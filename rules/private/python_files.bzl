@@ -70,8 +70,9 @@ def _python_files_impl(target, ctx):
     wheels = [dependency.wheels for dependency in dependencies]
     packages = [dependency.packages for dependency in dependencies]
 
-    # The repository says whose files they are; the main one's name is empty.
-    own = _direct(target, ctx.rule)
+    # The repository says whose files they are; the main one's name is empty. A wheel's byte-code is
+    # no input of layers, which make their own.
+    own = [] if "byte-code" in getattr(ctx.rule.attr, "tags", []) else _direct(target, ctx.rule)
     if ctx.label.repo_name:
         wheels += own
     else:

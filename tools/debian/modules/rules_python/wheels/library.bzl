@@ -1,5 +1,7 @@
 """The targets of a wheel's repository."""
 
+load(":bytecode.bzl", "byte_code")
+
 def _missing(ctx):
     fail(ctx.attr.message)
 
@@ -36,15 +38,26 @@ def wheel_library(name, package, version, sha256, platform, deps, extras, lock):
         visibility = ["//visibility:public"],
     )
 
+    modules = native.glob(
+        ["site-packages/**/*.py"],
+        allow_empty = True,
+    )
+    byte_code(
+        name = "byte_code",
+        srcs = modules,
+        # An image's is made anew, with its own paths: rules see by this what it is.
+        tags = ["byte-code"],
+    )
+
     # Bazel 7 has it built in.
     # buildifier: disable=native-py
     native.py_library(
         name = name,
-        srcs = native.glob(
-            ["site-packages/**/*.py"],
-            allow_empty = True,
-        ),
-        data = [":data"] + native.glob(
+        srcs = modules,
+        data = [
+            ":byte_code",
+            ":data",
+        ] + native.glob(
             ["site-packages/**"],
             exclude = ["**/*.py", "**/*.pyc"],
         ),
