@@ -15,7 +15,7 @@ from tests.container.needs import NeedError
 
 ROOT = Path("/sys/fs/cgroup")
 _CONTROLLERS = ("cpu", "memory", "pids")
-_FAMILY = "todo-backend-tests"
+_FAMILY = "container-tests"
 # Given up by processes that are killed a moment earlier.
 _REMOVAL_SECONDS = 5.0
 

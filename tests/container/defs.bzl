@@ -65,7 +65,9 @@ def container_test(
     )
 
 def service_test(name, image, service, **kwargs):
-    """Runs a service's image as production does: probes, limits, read-only root, SIGTERM.
+    """Runs a service's image as production does: probes, limits, user, read-only root, SIGTERM.
+
+    An ordinary user has neither control groups nor the image's user id: it says so, and fails.
 
     Args:
         name: name of the test.
@@ -75,7 +77,10 @@ def service_test(name, image, service, **kwargs):
     """
     container_test(
         name = name,
-        srcs = ["//tests/container:test_service.py"],
+        srcs = [
+            "//tests/container:test_service.py",
+            "//tests/container:test_identity.py",
+        ],
         image = image,
         service = service,
         **kwargs

@@ -5,9 +5,19 @@ load("//tests/container:defs.bzl", "container_test")
 _MACHINE = Label("//tests/machine:machine")
 _PROFILE = Label("//deploy:apparmor")
 
+# Of any service. The last gives the kernel another profile too.
+_FIRST = [
+    "//tests/machine:test_cgroups.py",
+    "//tests/container:test_limits.py",
+    "//tests/container:test_identity.py",
+    "//tests/container:test_service.py",
+]
+_LAST = ["//tests/machine:test_apparmor.py"]
+
 def machine_test(
         name,
         srcs,
+        profile = _PROFILE,
         data = [],
         env = {},
         deps = [],
@@ -17,11 +27,12 @@ def machine_test(
         **kwargs):
     """Runs container tests in a virtual machine: Debian's kernel, with AppArmor and cgroup v2.
 
-    The service's containers are confined by deploy's AppArmor profile. It takes no root.
+    The service's containers are confined by its AppArmor profile. It takes no root.
 
     Args:
         name: name of the test.
-        srcs: test modules.
+        srcs: test modules, which run in this order.
+        profile: the service's profile, of the rule `apparmor_profile`.
         data: files that the tests read.
         env: more environment variables.
         deps: libraries that the tests import.
@@ -36,9 +47,9 @@ def machine_test(
         # By software it takes minutes, and on a busy machine more than the 15 of a large test.
         timeout = "eternal",
         srcs = srcs,
-        data = data + [_MACHINE, _PROFILE],
+        data = data + [_MACHINE, profile],
         env = {
-            "APPARMOR": "$(rootpath {})".format(_PROFILE),
+            "APPARMOR": "$(rootpath {})".format(profile),
             "MACHINE": "$(rootpath {})".format(_MACHINE),
         } | env,
         main = Label("//tests/machine:main.py"),
@@ -46,5 +57,28 @@ def machine_test(
         tags = tags,
         target_compatible_with = ["@platforms//cpu:x86_64"],
         deps = deps + ["//tests/machine:harness"],
+        **kwargs
+    )
+
+def confinement_test(name, image, service, srcs = [], plugins = [], **kwargs):
+    """Runs a service's image confined: what its profile allows and forbids, limits, identity.
+
+    One virtual machine for all: its start takes as long as many a test. What the profile allows is
+    all that the service needs; what the profile forbids comes last.
+
+    Args:
+        name: name of the test.
+        image: OCI layout of its image.
+        service: its definition, `NAME.service` of its `service_image`.
+        srcs: container tests of the service's own, during which nothing may be refused either.
+        plugins: modules of the fixtures that they take.
+        **kwargs: as for machine_test.
+    """
+    machine_test(
+        name = name,
+        srcs = _FIRST + srcs + _LAST,
+        image = image,
+        plugins = ["tests.machine.nothing_refused"] + plugins,
+        service = service,
         **kwargs
     )

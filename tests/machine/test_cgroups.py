@@ -11,7 +11,7 @@ from tests.container.runtime import Runtime, Unpacked
 def test_the_limits_are_in_the_files_of_version_2(
     runtime: Runtime, image: Unpacked, context: SecurityContext, limits: Cgroups
 ) -> None:
-    container = runtime.start(image, context, name="backend", limits=LIMITS)
+    container = runtime.start(image, context, name="service", limits=LIMITS)
     try:
         group = ROOT / limits.path.lstrip("/") / container.name
         files = ("memory.max", "memory.swap.max", "pids.max", "cpu.max")

@@ -22,8 +22,6 @@ OWN = (
 OWN_FILES = {
     "deploy/compose.yaml",
     "deploy/kubernetes/secret-template.yaml",
-    "tests/container/test_identity.py",
-    "tests/machine/test_apparmor.py",
 }
 # Where services meet: the edits of docs/your-service.md.
 SHARED = {
@@ -38,7 +36,6 @@ EXAMPLES = {
     "MODULE.bazel",
     "image/postgres/BUILD.bazel",
     "serving/identity.py",
-    "tests/container/cgroups.py",
     "tests/kubernetes/test_profiles.py",
     "tests/machine/tests/test_kernel_log.py",
     "tools/dev/postgres.py",
