@@ -57,6 +57,36 @@ def test_every_pod_is_restricted(manifests: Manifests) -> None:
         assert violations(pod) == [], name
 
 
+def test_every_namespace_enforces_it(manifests: Manifests) -> None:
+    (namespace,) = manifests.of("Namespace")
+    name = namespace["metadata"]["name"]
+
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert {one["metadata"].get("namespace", name) for one in manifests} == {name}
+
+
+def test_no_pod_can_write_to_its_root_file_system(manifests: Manifests) -> None:
+    for name, _, pod in manifests.pods():
+        for container in pod["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True, name
+
+
+def test_no_pod_gets_a_token_for_the_api_server(manifests: Manifests) -> None:
+    accounts = {one["metadata"]["name"]: one for one in manifests.of("ServiceAccount")}
+    for name, _, pod in manifests.pods():
+        assert pod["automountServiceAccountToken"] is False, name
+        if account := pod.get("serviceAccountName"):
+            assert accounts[account]["automountServiceAccountToken"] is False, account
+
+
+def test_every_pod_has_requests_and_a_limit_of_memory(manifests: Manifests) -> None:
+    for name, _, pod in manifests.pods():
+        for container in pod["containers"]:
+            resources = container["resources"]
+            assert {"cpu", "memory"} <= resources["requests"].keys(), name
+            assert "memory" in resources["limits"], name
+
+
 def test_the_port_is_the_services(manifests: Manifests) -> None:
     _, container = server(manifests)
     (port,) = container["ports"]

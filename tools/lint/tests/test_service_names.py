@@ -36,7 +36,6 @@ EXAMPLES = {
     "MODULE.bazel",
     "image/postgres/BUILD.bazel",
     "serving/identity.py",
-    "tests/kubernetes/test_profiles.py",
     "tests/machine/tests/test_kernel_log.py",
     "tools/dev/postgres.py",
 }
