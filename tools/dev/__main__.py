@@ -1,8 +1,9 @@
 """The whole of a service on this machine, without Docker: `tools/bazel run //:dev`.
 
-Starts PostgreSQL on a database that is kept between runs, an AI service that answers (unless
-AI_BASE_URL names one), migrates, serves, and starts the service anew when a source changes.
-Settings of the service come from the environment; PORT, 8000 by default, is where it listens.
+Serves, and starts the service anew when a source changes. Before, as far as the service has to do
+with them: PostgreSQL on a database that is kept between runs, an AI service that answers (unless
+AI_BASE_URL names one), migrations. Settings of the service come from the environment; PORT, 8000 by
+default, is where it listens.
 """
 
 import argparse
@@ -11,7 +12,6 @@ import signal
 import sys
 from pathlib import Path
 
-from tools.dev import postgres
 from tools.dev.folder import Folder, FolderError, place
 from tools.dev.guardian import Guardian
 from tools.dev.output import Output
@@ -29,13 +29,17 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--service", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--postgres", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--ai", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--fresh", action="store_true", help="begin with an empty database")
     arguments = parser.parse_args()
+    if arguments.fresh and arguments.postgres is None:
+        parser.error("--fresh: this service has no database that could be begun anew")
     output = Output(sys.stdout, colours=_wants_colours())
     # Before anything that it would keep open.
     guardian = Guardian()
     try:
-        return _run(Service.read(arguments.service), output, guardian, fresh=arguments.fresh)
+        return _run(arguments, output, guardian)
     except (FolderError, StackError) as error:
         output.line("dev", str(error))
         return 1
@@ -43,18 +47,18 @@ def main() -> int:
         guardian.close()
 
 
-def _run(service: Service, output: Output, guardian: Guardian, *, fresh: bool) -> int:
+def _run(arguments: argparse.Namespace, output: Output, guardian: Guardian) -> int:
+    service = Service.read(arguments.service)
     directory = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
-    root = postgres.tree()
-    if directory is None or root is None:
+    if directory is None:
         raise StackError("this program is started by `tools/bazel run //:dev`")
     workspace = Path(directory).resolve()
     if not Sources(workspace, service.folders).paths():
         raise StackError(f"{workspace} has no {' and no '.join(service.folders)}")
-    path = place(os.environ, workspace)
+    path = place(os.environ, workspace, service.name)
     folder = Folder(path)
     try:
-        if fresh:
+        if arguments.fresh:
             folder.begin_anew()
             output.line("dev", f"removed the database in {path}")
         with Stack(service, workspace, os.environ, output, guardian) as stack:
@@ -62,7 +66,12 @@ def _run(service: Service, output: Output, guardian: Guardian, *, fresh: bool) -
                 # What nohup(1) has ignored stays ignored.
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     signal.signal(number, stack.on_signal)
-            stack.start(root, path, folder.lock, path / "pyc")
+            stack.choose_port()
+            if arguments.postgres is not None:
+                stack.start_database(arguments.postgres.resolve(), path, folder.lock)
+            if arguments.ai:
+                stack.start_ai()
+            stack.prepare(path / "pyc")
             return stack.run()
     finally:
         folder.close()

@@ -1,4 +1,4 @@
-"""Where the database of a checkout is kept between runs: below the person's cache folder."""
+"""Where a checkout keeps a service's database between runs: below the person's cache folder."""
 
 import contextlib
 import fcntl
@@ -16,13 +16,13 @@ class FolderError(Exception):
     """The folder cannot be used; the text says why, and what to do."""
 
 
-def place(environment: Mapping[str, str], workspace: Path) -> Path:
-    """The folder of a checkout (XDG Base Directory, section 3): two checkouts share nothing."""
+def place(environment: Mapping[str, str], workspace: Path, service: str) -> Path:
+    """The folder of a service in a checkout (XDG Base Directory, section 3): no two share one."""
     base = environment.get("XDG_CACHE_HOME", "")
     if not base.startswith("/"):
         base = f"{environment.get('HOME') or Path.home()}/.cache"
     key = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:12]
-    return Path(base, "bazel-dev", f"{workspace.name}-{key}")
+    return Path(base, "bazel-dev", f"{workspace.name}-{key}", service)
 
 
 class Folder:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 MAJOR = "17"
-OWNER = "todo"
+OWNER = "service"
 DATABASE = "postgres"
 VARIABLE = "TEST_POSTGRES"
 

@@ -1,4 +1,4 @@
-"""The whole of a service on one machine: database, AI service, migrations, and the service itself.
+"""The whole of a service on one machine: the service itself, and what it needs beside it.
 
 One loop in one thread looks after all of it. A program that is wrong is waited for until its
 sources change; when PostgreSQL ends, or the settings are wrong, all of it ends.
@@ -33,8 +33,8 @@ EX_CONFIG = 78
 # What every service runs on, besides what is its own.
 SHARED_SOURCES = "serving"
 # The stack's own; what a person has of these would lead the service elsewhere.
-_OWN = frozenset(
-    {"DATABASE_PASSWORD", "DATABASE_PASSWORD_FILE", "DATABASE_URL", "DATABASE_URL_FILE", "HOST"}
+_OWN_DATABASE = frozenset(
+    {"DATABASE_PASSWORD", "DATABASE_PASSWORD_FILE", "DATABASE_URL", "DATABASE_URL_FILE"}
 )
 _TICK_SECONDS = 0.05
 _LOOK_SECONDS = 0.3
@@ -106,7 +106,10 @@ class Stack:
         output: Output,
         guardian: Guardian,
     ) -> None:
-        """`environment` is the person's; its settings are the service's, but for the database."""
+        """`environment` is the person's; its settings are the service's, but for the database.
+
+        Without `start_database` there is none, and nothing is migrated.
+        """
         self._service = service
         self._workspace = workspace
         self._given = environment
@@ -115,7 +118,7 @@ class Stack:
         self._sources = Sources(workspace, service.folders)
         self._signals = 0
         self._child: Child | None = None
-        self._must_migrate = True
+        self._must_migrate = False
         self._postgres: Postgres | None = None
         self._tail: Tail | None = None
         self._ai: AiStub | None = None
@@ -139,15 +142,18 @@ class Stack:
         if self._signals == 1:
             self._say(f"{signal.Signals(number).name}: ending all of it")
 
-    def start(self, root: Path, folder: Path, lock: int, pycache: Path) -> None:
-        """Chooses the port, and starts the database and the AI service; raises `StackError`."""
+    def choose_port(self) -> None:
+        """Chooses where the service will listen; raises `StackError`."""
         self._port = choose_port(self._given.get("PORT", ""), self._service.port, self._say)
-        for name in sorted(_OWN & self._given.keys() - {"HOST"}):
-            self._say(f"{name} is left aside: this stack has a database of its own")
-        self._start_database(root, folder, lock)
+
+    def start_ai(self) -> None:
+        """Starts an AI service, unless the person names one."""
         if not self._given.get("AI_BASE_URL"):
             self._ai = AiStub(heard=self._hear)
             self._cleanup.enter_context(self._ai)
+
+    def prepare(self, pycache: Path) -> None:
+        """Settles the service's environment, after all that it needs was started."""
         self._environment = self._for_service(pycache)
 
     def run(self) -> int:
@@ -158,8 +164,7 @@ class Stack:
         while not self._signals and not self._output.closed:
             time.sleep(_TICK_SECONDS)
             self._show_database_log()
-            assert self._postgres is not None
-            if not self._postgres.running:
+            if self._postgres is not None and not self._postgres.running:
                 raise StackError(
                     "PostgreSQL ended; its last lines are above. If its database is broken, "
                     "`tools/bazel run //:dev -- --fresh` begins a new one"
@@ -177,7 +182,11 @@ class Stack:
     def _hear(self, exchange: Exchange) -> None:
         self._output.line("ai", exchange.header.partition("\r\n")[0].removesuffix(" HTTP/1.1"))
 
-    def _start_database(self, root: Path, folder: Path, lock: int) -> None:
+    def start_database(self, root: Path, folder: Path, lock: int) -> None:
+        """Starts PostgreSQL of an unpacked root on the folder's database; raises `StackError`."""
+        for name in sorted(_OWN_DATABASE & self._given.keys()):
+            self._say(f"{name} is left aside: this stack has a database of its own")
+        self._must_migrate = True
         log = folder / "log"
         log.write_bytes(b"")
         self._tail = Tail(self._cleanup.enter_context(log.open("rb")))
@@ -209,18 +218,19 @@ class Stack:
         self._cleanup.callback(self._postgres.stop)
 
     def _for_service(self, pycache: Path) -> dict[str, str]:
-        assert self._postgres is not None
-        environment = {name: value for name, value in self._given.items() if name not in _OWN}
+        own = _OWN_DATABASE if self._postgres is not None else frozenset()
+        environment = {name: value for name, value in self._given.items() if name not in own}
         package = self._service.module.partition(".")[0]
         # The workspace's sources, and not the copies that were built with this program.
         others = [each for each in sys.path if each and not Path(each, package).is_dir()]
         if self._ai is not None:
             environment["AI_BASE_URL"] = self._ai.url
+        if self._postgres is not None:
+            environment["DATABASE_URL"] = self._postgres.url
         # A request that hangs does not keep a new version waiting.
         environment.setdefault("GRACE_SECONDS", "3")
         return {
             **environment,
-            "DATABASE_URL": self._postgres.url,
             "HOST": "127.0.0.1",
             "PORT": str(self._port),
             "PYTHONPATH": os.pathsep.join([str(self._workspace), *others]),
@@ -238,7 +248,7 @@ class Stack:
             self._say("\n".join([*broken, f"the service {rest} when this is mended"]))
             return
         self._end_child()
-        if any("migrations" in path.parts for path in changed):
+        if self._postgres is not None and any("migrations" in path.parts for path in changed):
             self._must_migrate = True
         self._start("migrate" if self._must_migrate else "service")
 
@@ -304,19 +314,22 @@ class Stack:
             self._say(f"ready again after {now - child.began:.1f} s")
             return
         self._announced = True
-        assert self._postgres is not None
         url = f"http://127.0.0.1:{self._port}"
-        ai = self._environment["AI_BASE_URL"]
+        beside = []
+        if self._postgres is not None:
+            beside.append(f"  database  {self._postgres.url}\n")
         if self._ai is not None:
-            ai += "  (answers with examples; AI_BASE_URL names another one)"
+            note = "(answers with examples; AI_BASE_URL names another one)"
+            beside.append(f"  AI        {self._ai.url}  {note}\n")
+        elif named := self._environment.get("AI_BASE_URL"):
+            beside.append(f"  AI        {named}\n")
         folders = " or ".join(f"{folder}/" for folder in self._service.folders)
         self._say(
             f"ready after {now - self._began:.1f} s\n"
             f"  API       {url}\n"
             f"  docs      {url}/docs\n"
             f"  metrics   {url}{self._service.metrics_path}\n"
-            f"  database  {self._postgres.url}\n"
-            f"  AI        {ai}\n"
+            f"{''.join(beside)}"
             f"a change in {folders} starts the service anew; Ctrl-C ends all of it"
         )
 

@@ -9,13 +9,14 @@ import pytest
 from tools.dev.folder import Folder, FolderError, place
 
 
-def test_it_lies_in_the_cache_folder_and_checkouts_have_their_own() -> None:
-    one = place({"XDG_CACHE_HOME": "/cache", "HOME": "/home/me"}, Path("/src/app"))
-    two = place({"XDG_CACHE_HOME": "/cache", "HOME": "/home/me"}, Path("/other/app"))
+def test_it_lies_in_the_cache_folder_and_each_checkout_and_service_has_its_own() -> None:
+    environment = {"XDG_CACHE_HOME": "/cache", "HOME": "/home/me"}
+    one = place(environment, Path("/src/app"), "a")
     assert one.is_relative_to("/cache")
-    assert one != two
-    assert place({"HOME": "/home/me"}, Path("/src/app")).is_relative_to("/home/me/.cache")
-    assert place({"XDG_CACHE_HOME": "x", "HOME": "/h"}, Path("/a")).is_relative_to("/h/.cache")
+    assert one != place(environment, Path("/other/app"), "a")
+    assert one != place(environment, Path("/src/app"), "b")
+    assert place({"HOME": "/home/me"}, Path("/src/app"), "a").is_relative_to("/home/me/.cache")
+    assert place({"XDG_CACHE_HOME": "x", "HOME": "/h"}, Path("/a"), "a").is_relative_to("/h/.cache")
 
 
 def test_nobody_else_may_look_into_it(tmp_path: Path) -> None:
