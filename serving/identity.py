@@ -8,8 +8,8 @@ class Identity:
     """Names of a service.
 
     Attributes:
-        name: as it is deployed, such as `todo-backend`; in problem types, connections and requests.
-        title: for people, such as `Todo`.
+        name: as it is deployed, such as `hello`; in problem types, connections and requests.
+        title: for people, such as `Hello`.
         module: the Python package that `python -m` runs.
         version: of the service, not of its image.
     """

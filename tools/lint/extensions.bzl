@@ -40,7 +40,7 @@ def _ours(entry):
 def _suffix(ctx, entry):
     """What a file's name gets, so that none is a BUILD file here; None for a file of no interest."""
     name = entry.basename
-    if name.endswith((".py", ".yaml")):
+    if name.endswith((".json", ".md", ".py", ".toml", ".yaml")):
         return ""
     if name in _STARLARK or name.endswith(".bzl"):
         return ".starlark"
@@ -55,7 +55,6 @@ def _suffix(ctx, entry):
 def _workspace_sources_impl(ctx):
     root = ctx.workspace_root
     ctx.file("BUILD.bazel", _BUILD)
-    ctx.symlink(root.get_child("pyproject.toml"), "pyproject.toml")
     folders = [root]
     for _ in range(_DEPTH):
         deeper = []
@@ -85,8 +84,8 @@ def _workspace_sources_impl(ctx):
 # BUILD file changes, and when its server starts.
 _workspace_sources = repository_rule(
     implementation = _workspace_sources_impl,
-    doc = "Links to every file of Python, Starlark, shell and YAML of the workspace, at the paths they " +
-          "have there: a test can take all of a language as input.",
+    doc = "Links to every file of the workspace that is Python, Starlark, shell, data or text, at the paths " +
+          "they have there: a test can take all of a language as input.",
     local = True,
 )
 

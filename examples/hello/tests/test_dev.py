@@ -1,4 +1,4 @@
-"""It runs on a developer's machine as the todo service does, and has no database to start."""
+"""It runs on a developer's machine by `dev`, with nothing beside it."""
 
 from pathlib import Path
 

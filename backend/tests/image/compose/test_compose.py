@@ -106,7 +106,7 @@ def test_the_images_are_those_that_are_loaded_and_none_is_pulled(document: Objec
     assert images == {
         "backend": f"{name}:latest",
         "migrate": f"{name}:latest",
-        "database": "todo-postgres:latest",
+        "database": "dev-postgres:latest",
     }
     assert {one["pull_policy"] for one in document["services"].values()} == {"never"}
 

@@ -78,7 +78,7 @@ def podman(identity: Identity, scratch: Path) -> Iterator[Podman]:
     folder.mkdir()
     with Podman(folder) as made:
         made.load(Path(os.environ["IMAGE"]), "localhost/todo-backend:latest")
-        made.load(Path(os.environ["POSTGRES"]), "localhost/todo-postgres:latest")
+        made.load(Path(os.environ["POSTGRES"]), "localhost/dev-postgres:latest")
         yield made
 
 

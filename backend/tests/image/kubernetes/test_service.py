@@ -130,7 +130,7 @@ def test_the_template_is_of_the_secret_that_prod_mounts(prod: Manifests) -> None
     assert template()["metadata"] == {
         "name": NAME,
         "namespace": namespace["metadata"]["name"],
-    }, "deploy/kubernetes/secret-template.yaml is of another service: write these in its metadata"
+    }, "secret-template.yaml is of another service: write these in its metadata"
     assert not any(template()["stringData"].values())
 
 

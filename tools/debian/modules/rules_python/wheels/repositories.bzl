@@ -1,5 +1,7 @@
 """The repositories that `pip.parse` makes: one of aliases, and one for each wheel and CPU."""
 
+load(":asked.bzl", "asked_for", "unlocked")
+
 _CONSTRAINTS = {
     "linux_aarch64": ["@platforms//cpu:aarch64", "@platforms//os:linux"],
     "linux_x86_64": ["@platforms//cpu:x86_64", "@platforms//os:linux"],
@@ -114,19 +116,6 @@ _ALIAS = """alias(
 )
 """
 
-_UNLOCKED = """load("//:unlocked.bzl", "unlocked")
-
-[
-    unlocked(
-        name = name,
-        message = {message},
-        tags = ["manual"],
-        visibility = ["//visibility:public"],
-    )
-    for name in [{name}, "pkg", "data", "dist_info"]
-]
-"""
-
 _UNLOCKED_RULE = '''"""What a package is that BUILD files name and the lock has not."""
 
 def _unlocked_impl(ctx):
@@ -138,45 +127,6 @@ unlocked = rule(
     doc = "Fails, but only a build that needs it.",
 )
 '''
-
-# Where Bazel would only say that there is no BUILD file: more levels than a workspace has.
-_DEPTH = 64
-
-_NAME = "abcdefghijklmnopqrstuvwxyz0123456789_"
-
-def _named(text, prefix):
-    """The packages that a BUILD file's labels name."""
-    names = []
-    for rest in text.split(prefix)[1:]:
-        name = ""
-        for character in rest.elems():
-            if character not in _NAME:
-                break
-            name += character
-        if name:
-            names.append(name)
-    return names
-
-def _asked_for(ctx):
-    """What the workspace's BUILD files name of this repository.
-
-    The files are watched, and the workspace's top folder. Not the folders below: Bazel 7 fails
-    ("Inconsistent filesystem operations") where a folder whose entries it watches is deleted.
-    """
-    prefix = '"@{}//'.format(ctx.attr.apparent_name)
-    found = {}
-    folders = [ctx.workspace_root]
-    for _ in range(_DEPTH):
-        deeper = []
-        for folder in folders:
-            for entry in folder.readdir(watch = "yes" if folder == ctx.workspace_root else "no"):
-                if entry.basename in ["BUILD.bazel", "BUILD"]:
-                    for name in _named(ctx.read(entry, watch = "yes"), prefix):
-                        found[name] = str(entry).removeprefix(str(ctx.workspace_root) + "/")
-                elif not entry.basename.startswith((".", "bazel-")) and entry.is_dir and entry.realpath == entry:
-                    deeper.append(entry)
-        folders = deeper
-    return found
 
 def _hub_impl(ctx):
     lock = json.decode(ctx.attr.lock)
@@ -201,18 +151,12 @@ def _hub_impl(ctx):
         packages = json.encode_indent(packages.keys(), indent = "    "),
     ))
     ctx.file("unlocked.bzl", _UNLOCKED_RULE)
-    for name, asking in sorted(_asked_for(ctx).items()):
+    for name, asking in sorted(asked_for(ctx, ctx.attr.apparent_name).items()):
         if name not in packages:
-            ctx.file(name + "/BUILD.bazel", _UNLOCKED.format(name = repr(name), message = repr(
-                ("{asking} names @{hub}//{name}, which {file} has not. Write {name} in requirements.in, with " +
-                 "a reason, and lock it: `tools/bazel run //:requirements.update -- {name}`. " +
-                 "If the name is misspelt, correct it.").format(
-                    asking = asking,
-                    file = ctx.attr.file,
-                    hub = ctx.attr.apparent_name,
-                    name = name,
-                ),
-            )))
+            ctx.file(
+                name + "/BUILD.bazel",
+                unlocked(name, asking, ctx.attr.apparent_name, ctx.attr.file),
+            )
     for package, available in packages.items():
         aliases = {package: "pkg", "pkg": "pkg", "data": "data", "dist_info": "dist_info"}
         ctx.file(package + "/BUILD.bazel", "\n".join([
