@@ -5,8 +5,8 @@ import re
 from pydantic import ValidationError
 
 from serving.settings.errors import SettingsError
-from serving.settings.secrets import is_secret, unreadable
-from serving.settings.section import MASK, TOGETHER, Section
+from serving.settings.secrets import MASK, is_secret, unreadable
+from serving.settings.section import TOGETHER, Section
 
 
 def load[S: Section](settings: type[S]) -> S:

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from serving.settings.errors import SettingsError
 
+MASK = "********"
+
 # Where to note files that cannot be read, by the setting's name, instead of raising.
 _UNREADABLE: ContextVar[dict[str, str] | None] = ContextVar("unreadable", default=None)
 
@@ -33,6 +35,11 @@ def is_secret(field: FieldInfo) -> bool:
     return isinstance(extra, dict) and bool(extra.get("secret"))
 
 
+def _shown(path: str) -> str:
+    """A path for a message; what is none may be the secret itself, given by mistake."""
+    return repr(path) if path.startswith(("/", "./", "../")) else MASK
+
+
 class MountedSecrets(PydanticBaseSettingsSource):
     """Reads a secret `NAME` from the file that the variable `NAME_FILE` names.
 
@@ -52,18 +59,21 @@ class MountedSecrets(PydanticBaseSettingsSource):
         if not is_secret(field):
             return None, field_name, False
         variable = field_name.upper()
-        path = os.environ.get(f"{variable}_FILE")
+        name = f"{variable}_FILE"
+        path = os.environ.get(name)
         if not path:
             return None, field_name, False
         if os.environ.get(variable):
             raise SettingsError(
-                [f"{variable}_FILE: got {path!r}; expected only one of {variable}, {variable}_FILE"]
+                [f"{name}: got {_shown(path)}; expected only one of {variable}, {name}"]
             )
         try:
             value = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
+            # The error's own text repeats the path.
+            reason = error.strerror if isinstance(error, OSError) else error.reason
             raise SettingsError(
-                [f"{variable}_FILE: got {path!r}; expected a readable UTF-8 file ({error})"]
+                [f"{name}: got {_shown(path)}; expected a readable UTF-8 file ({reason})"]
             ) from error
         return value.rstrip("\r\n"), field_name, False
 

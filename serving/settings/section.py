@@ -20,9 +20,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from serving.settings.secrets import MountedSecrets, is_secret
+from serving.settings.secrets import MASK, MountedSecrets, is_secret
 
-MASK = "********"
 TOGETHER = "together"
 
 

@@ -57,6 +57,17 @@ def test_a_list_can_be_one_file_with_a_line_each(
     assert load(Vault).heirs == ("a", "b")
 
 
+@pytest.mark.parametrize("mistaken", ["hunter2", "sqlite://me:hunter2@host/x", "hunter2/x"])
+def test_a_secret_in_place_of_its_path_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, mistaken: str
+) -> None:
+    monkeypatch.setenv("CODE_FILE", mistaken)
+    monkeypatch.setenv("KEY_FILE", mistaken)
+    monkeypatch.setenv("KEY", "x")
+    assert len(problems()) == 2
+    assert not any("hunter2" in line for line in problems())
+
+
 def test_what_is_not_a_secret_cannot_be_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOOR_FILE", "/nonexistent")
     assert load(Vault).door == 1

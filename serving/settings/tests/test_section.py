@@ -6,7 +6,8 @@ from typing import ClassVar
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from serving.settings.section import MASK, Names, Seconds, Section, secret, split_list
+from serving.settings.secrets import MASK
+from serving.settings.section import Names, Seconds, Section, secret, split_list
 
 
 class Kitchen(Section):
