@@ -118,12 +118,10 @@ class UpstreamClient:
         """
         began = time.perf_counter()
         outcome = "ok"
+        deadline = asyncio.get_running_loop().time() + self._limits.total_timeout
         try:
-            async with asyncio.timeout(self._limits.total_timeout), self._slot():
-                return await self._with_retries(path, body, parse)
-        except TimeoutError:
-            outcome = "timeout"
-            raise self._failure("timeout", 504, "did not answer in time") from None
+            async with self._slot():
+                return await self._with_retries(path, body, parse, deadline)
         except UpstreamFailure as failure:
             outcome = failure.outcome
             raise
@@ -136,7 +134,7 @@ class UpstreamClient:
     async def _slot(self) -> AsyncIterator[None]:
         """One of the calls that may run at the same time (a bulkhead)."""
         try:
-            async with asyncio.timeout(self._limits.queue_timeout):
+            async with asyncio.timeout(min(self._limits.queue_timeout, self._limits.total_timeout)):
                 await self._slots.acquire()
         except TimeoutError:
             raise self._failure("busy", 503, "has all the calls it may have") from None
@@ -146,26 +144,28 @@ class UpstreamClient:
             self._slots.release()
 
     async def _with_retries[Answer](
-        self, path: str, body: dict[str, Any], parse: Callable[[bytes], Answer]
+        self, path: str, body: dict[str, Any], parse: Callable[[bytes], Answer], deadline: float
     ) -> Answer:
         attempt = 0
         while True:
             try:
-                return await self._through_breaker(path, body, parse)
+                return await self._through_breaker(path, body, parse, deadline)
             except UpstreamFailure as failure:
                 wait = failure.retry_after or BACKOFF_SECONDS * 2**attempt
+                # Full jitter on top, so that clients which failed together do not return together.
+                pause = wait * random.uniform(1, 2)  # noqa: S311
                 if (
                     failure.was_processed
                     or attempt == self._limits.retries
                     or wait > PATIENCE_SECONDS
+                    or asyncio.get_running_loop().time() + pause >= deadline
                 ):
                     raise
-                # Full jitter on top, so that clients which failed together do not return together.
-                await asyncio.sleep(wait * random.uniform(1, 2))  # noqa: S311
+                await asyncio.sleep(pause)
                 attempt += 1
 
     async def _through_breaker[Answer](
-        self, path: str, body: dict[str, Any], parse: Callable[[bytes], Answer]
+        self, path: str, body: dict[str, Any], parse: Callable[[bytes], Answer], deadline: float
     ) -> Answer:
         breaker = self._breaker
         if breaker.opened or (breaker.state == STATE_HALF_OPEN and self._trial.locked()):
@@ -178,15 +178,17 @@ class UpstreamClient:
             )
         if breaker.state == STATE_HALF_OPEN:
             async with self._trial:
-                return await self._attempt_counted(path, body, parse)
-        return await self._attempt_counted(path, body, parse)
+                return await self._attempt_counted(path, body, parse, deadline)
+        return await self._attempt_counted(path, body, parse, deadline)
 
     async def _attempt_counted[Answer](
-        self, path: str, body: dict[str, Any], parse: Callable[[bytes], Answer]
+        self, path: str, body: dict[str, Any], parse: Callable[[bytes], Answer], deadline: float
     ) -> Answer:
+        # The limit of time lies within the breaker: a service that drips has failed too.
         with self._breaker:
             try:
-                return parse(await self._attempt(path, body))
+                async with asyncio.timeout_at(deadline):
+                    return parse(await self._attempt(path, body))
             except TimeoutError:
                 raise self._failure("timeout", 504, "did not answer in time") from None
 
