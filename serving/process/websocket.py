@@ -45,6 +45,7 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
     _dropped = 0
     _frames = 0
     _window = 0.0
+    _answer_by = 0.0
 
     # --- asyncio.Protocol
 
@@ -52,7 +53,8 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         """A handshake is about to come."""
         super().connection_made(transport)
         self._window = self.loop.time()
-        self.deadline = self._window + self.limits.response_timeout
+        self._answer_by = self._window + self.limits.response_timeout
+        self._look_again(self._window)
         self.surroundings.clock.watch(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -65,14 +67,17 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         if self.handshake_initiated and not self.handshake_complete:
             # RFC 6455 section 4.1: a client waits for the response before it sends more.
             self._refuse(Refusal(400, "bad-request", "expected nothing behind a handshake"))
+        if not self.handshake_initiated:
+            # It comes whole, from the protocol that has read it before.
+            super().data_received(data)
+            if not self.handshake_initiated:
+                self._refuse(Refusal(400, "bad-request", "expected a handshake"))
+            return
         for start in range(0, len(data), _SLICE):
             if self._is_dropped:
                 self._drop(len(data) - start)
                 return
             super().data_received(data[start : start + _SLICE])
-            if not self.handshake_initiated:
-                self._refuse(Refusal(400, "bad-request", "expected a handshake"))
-                return
             if self._frames > self.limits.ws_max_frames_per_minute:
                 self._count_anew()
 
@@ -92,9 +97,15 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
             self.deadline = now + LINGER_SECONDS
         elif self.handshake_complete:
             # Open: pings tell whether the client is there.
-            self.deadline = now + min(_LOOK_SECONDS, self.limits.write_timeout)
+            self._look_again(now)
+        elif now < self._answer_by:
+            self._look_again(now)
+            self.deadline = min(self.deadline, self._answer_by)
         else:
             self._refuse(Refusal(503, "answer-too-slow", "the answer took too long"))
+
+    def _look_again(self, now: float) -> None:
+        self.deadline = now + min(_LOOK_SECONDS, self.limits.write_timeout)
 
     # --- uvicorn's events
 
@@ -111,7 +122,15 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the application; a handshake that it has refused is complete, and no error."""
-        await self._application(scope, receive, send)
+
+        async def counted(message: Any) -> None:
+            # uvicorn makes a 403 of a close in place of an acceptance (ASGI 3.0).
+            is_refused = message["type"] == "websocket.close" and not self.handshake_complete
+            if is_refused and self.initial_response is None:
+                self.surroundings.count("handshake-403")
+            await send(message)
+
+        await self._application(scope, receive, counted)
         if self.initial_response is not None and self.close_sent:
             self.handshake_complete = True
             self.surroundings.count(f"handshake-{self.initial_response[0]}")
