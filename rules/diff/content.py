@@ -104,6 +104,10 @@ def _bytes_finding(left: bytes, right: bytes) -> Finding:
 def _binary_time(left: bytes, right: bytes) -> Cause | None:
     """The clock, where all that differs is one number of 4 bytes that is a time since 1970."""
     at = shown.common_prefix(left, right)
+    end = shown.common_prefix(left[at:][::-1], right[at:][::-1])
+    if all(_is_word(side[at : len(side) - end]) for side in (left, right)):
+        # "loop" is the number of a day in 2029.
+        return None
     for start in range(max(0, at - 3), at + 1):
         one, other = left[start : start + 4], right[start : start + 4]
         if len(one) < 4 or left[start + 4 :] != right[start + 4 :]:
@@ -114,6 +118,11 @@ def _binary_time(left: bytes, right: bytes) -> Cause | None:
             if all(value == 0 or 946_684_800 <= value < 4_102_444_800 for value in values):
                 return cause.CLOCK
     return None
+
+
+def _is_word(content: bytes) -> bool:
+    """Whether bytes are letters, digits and what stands between them in names."""
+    return content.isascii() and content.replace(b"_", b"0").replace(b".", b"0").isalnum()
 
 
 # What files are, by name and first bytes.

@@ -366,6 +366,11 @@ def test_time_as_a_number_in_a_binary_is_a_clock(tmp_path: Path) -> None:
     assert between_contents(tmp_path, "x.bin", left, right).cause is cause.CLOCK
 
 
+def test_letters_that_could_be_the_number_of_a_time_are_no_clock(tmp_path: Path) -> None:
+    left, right = b"\0uvloop\0\0\xff", b"\0uvlooq\0\0\xff"
+    assert between_contents(tmp_path, "x.bin", left, right).cause is None
+
+
 def test_order_of_images_in_an_index_is_an_order(tmp_path: Path) -> None:
     for side, flip in (("A", 1), ("B", -1)):
         layout = Layout(tmp_path / side)
