@@ -1,19 +1,24 @@
 """Copies of the workspace, and builds of its image in them."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from tests.reproducibility.variations import Variation, here
+from tests.reproducibility.machine import Made
+from tests.reproducibility.variations import EDIT, EDITED, Variation, here
 
-# What an edit is made to, and what it is; the file is in the base layer of every image.
-_EDITED = "image/files/nsswitch.conf"
-_EDIT = "# edited\n"
 _TARGETS = ("//image:index", "//image:index.digest")
+_RECIPE = "tools/debian/recipe.toml"
+# Startup options of all: a server that nobody tells to end does so, and one that serves for a
+# minute is quicker without the second compiler.
+_STARTUP = ("--max_idle_secs=120", "--host_jvm_args=-XX:TieredStopAtLevel=1")
+_SECONDS_TO_END = 60
 
 
 class BuildError(Exception):
@@ -56,22 +61,38 @@ class Sources:
 
 @dataclass
 class Checkout:
-    """A copy of the workspace in `folder`, and the output base of its builds."""
+    """A copy of the workspace in `folder`, and the output base of its builds.
+
+    Both are paths of the machine; `log` and `cache` are of this process.
+    """
 
     variation: Variation
+    made: Made
     folder: Path
     output: Path
     log: Path
-    cache: str
+    cache: Path
 
     def copy(self, sources: "Sources") -> None:
         """Copies the sources, or clones their commit. Raises `BuildError`."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        target = self.made.view(self.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if self.variation.clone:
-            sources.clone(self.folder)
-            return
-        shutil.copytree(sources.folder, self.folder, symlinks=True)
-        for target in self.folder.rglob("*"):
+            sources.clone(target)
+        else:
+            shutil.copytree(sources.folder, target, symlinks=True)
+            self._disguise(target)
+        if self.variation.suite:
+            recipe = target / _RECIPE
+            text = re.sub(
+                r"(?m)^suite = .*$", f'suite = "{self.variation.suite}"', recipe.read_text()
+            )
+            recipe.write_text(text)
+        self.made.own(target)
+
+    def _disguise(self, folder: Path) -> None:
+        """Gives the copy the modes and times of the variation."""
+        for target in folder.rglob("*"):
             if target.is_file() and not target.is_symlink():
                 target.chmod(target.stat().st_mode & 0o777 & ~self.variation.copy_umask)
             if self.variation.modified is not None:
@@ -80,50 +101,48 @@ class Checkout:
 
     def build(self) -> str:
         """Takes the variation's steps; returns the digest of the index. Raises `BuildError`."""
+        edited = self.made.view(self.folder) / EDITED
         for step in self.variation.steps:
             if step == "build":
                 self._bazel("build", "--disk_cache=", *self.variation.options, *_TARGETS)
             elif step == "edit":
-                path = self.folder / _EDITED
-                path.write_text(f"{path.read_text()}{_EDIT}")
+                edited.write_text(f"{edited.read_text()}{EDIT}")
             elif step == "revert":
-                path = self.folder / _EDITED
-                path.write_text(path.read_text().removesuffix(_EDIT))
-            elif step == "forget":
-                self._bazel("clean")
-        return (self.folder / "bazel-bin/image/index.json.sha256").read_text().strip()
+                edited.write_text(edited.read_text().removesuffix(EDIT))
+            elif step == "clean":
+                self.clean()
+        return self._output("image/index.json.sha256").read_text().strip()
 
-    @property
-    def layout(self) -> Path:
-        """The layout that was built."""
-        return self.folder / "bazel-bin/image/index"
+    def keep(self, target: Path) -> None:
+        """Copies the layout that was built."""
+        shutil.copytree(self._output("image/index"), target)
+
+    def _output(self, name: str) -> Path:
+        """A file that was built, without Bazel's link: it is one of the machine's paths."""
+        link = self.made.view(self.folder) / "bazel-bin"
+        try:
+            return self.made.view(link.readlink()) / name
+        except OSError:
+            return link / name
+
+    def clean(self) -> None:
+        """Removes what was built; what was fetched and unpacked stays. Raises `BuildError`."""
+        self._bazel("clean")
+
+    def shutdown(self) -> None:
+        """Ends the Bazel server; it takes what it holds in memory with it."""
+        if (self.made.view(self.folder) / "tools/bazel").exists():
+            self._run(subprocess.DEVNULL, "shutdown")
 
     def remove(self) -> None:
         """Ends the Bazel server and removes all of it."""
-        if (self.folder / "tools/bazel").exists():
-            subprocess.run(
-                self._command("shutdown"),
-                cwd=self.folder,
-                env=self._environment(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-            )
+        self.shutdown()
         for folder in (self.output, self.folder):
-            _remove(folder)
+            remove(self.made.view(folder))
 
     def _bazel(self, *arguments: str) -> None:
         with self.log.open("ab") as log:
-            code = subprocess.run(
-                [*self.variation.prefix, *self._command(*arguments)],
-                cwd=self.folder,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                umask=self.variation.umask,
-                check=False,
-            ).returncode
+            code = self._run(log, *arguments)
         if code:
             last = self.log.read_text(errors="replace").splitlines()[-15:]
             raise BuildError(
@@ -131,12 +150,43 @@ class Checkout:
                 + "\n".join(f"    {line}" for line in last)
             )
 
-    def _command(self, *arguments: str) -> Sequence[str]:
-        return ["tools/bazel", f"--output_base={self.output}", *arguments]
+    def _run(self, log: int | IO[bytes], *arguments: str) -> int:
+        startup = (f"--output_base={self.output}", *_STARTUP)
+        # In a machine with mounts of its own, the folder is there for its commands only.
+        here_too = self.made.view(self.folder) == self.folder
+        process = subprocess.Popen(
+            [
+                *self.made.command(self.folder),
+                *self.variation.prefix,
+                *("tools/bazel", *startup, *arguments),
+            ],
+            cwd=self.folder if here_too else "/",
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            umask=self.variation.umask,
+        )
+        try:
+            return process.wait()
+        except BaseException:
+            # Killed at once, it would leave what it started behind.
+            process.terminate()
+            try:
+                process.wait(_SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            raise
 
     def _environment(self) -> Mapping[str, str]:
         # The builder root and the repository cache are shared; nothing else is.
-        return {**here(), "XDG_CACHE_HOME": self.cache, **self.variation.environment}
+        return {
+            **here(),
+            "XDG_CACHE_HOME": str(self.cache),
+            **self.made.environment,
+            **self.variation.environment,
+        }
 
 
 def free(folder: Path) -> float:
@@ -144,9 +194,19 @@ def free(folder: Path) -> float:
     return shutil.disk_usage(folder).free / 1e9
 
 
-def seconds(since: float) -> str:
-    """How long something took, for people."""
-    return f"{time.monotonic() - since:.0f} s"
+def seconds(began: float) -> str:
+    """The time since then."""
+    return f"{time.monotonic() - began:.0f} s"
+
+
+def remove(folder: Path) -> None:
+    """Removes a tree that has folders without a write bit, as Bazel's outputs are."""
+    for path, folders, _ in os.walk(folder):
+        for name in folders:
+            inner = Path(path, name)
+            if not inner.is_symlink():
+                inner.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -156,17 +216,6 @@ def _git(folder: Path, *arguments: str) -> str:
     except FileNotFoundError as error:
         raise BuildError("git is missing. On Debian: apt-get install git") from error
     except subprocess.CalledProcessError as error:
-        raise BuildError(
-            f"{folder} is no git checkout: {error.stderr.decode(errors='replace').strip()}"
-        ) from error
-    return done.stdout.decode()
-
-
-def _remove(folder: Path) -> None:
-    """Removes a tree that has folders without a write bit, as Bazel's outputs are."""
-    for path, folders, _ in os.walk(folder):
-        for name in folders:
-            inner = Path(path, name)
-            if not inner.is_symlink():
-                inner.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+        said = error.stderr.decode(errors="replace").strip()
+        raise BuildError(f"{folder} is no git checkout: {said}") from error
+    return os.fsdecode(done.stdout)

@@ -3,9 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 # Of the time before 1980, which zip files cannot say.
 OLD = 300_000_000
+# What an edit is made to, and what it is; the file is in the base layer of every image.
+EDITED = "image/files/nsswitch.conf"
+EDIT = "# edited\n"
 _HOSTILE = {
     "CFLAGS": "-g -O0",
     "GREP_OPTIONS": "--color=always",
@@ -22,84 +26,59 @@ _HOSTILE = {
 }
 
 
+class Machine(Enum):
+    """What of the machine is another; machine.py makes it."""
+
+    SAME = auto()
+    USER = auto()
+    CLOCK = auto()
+    TOOLS = auto()
+    MEMORY = auto()
+    TMPFS = auto()
+    DISORDERFS = auto()
+
+
 @dataclass(frozen=True)
 class Variation:
     """One build; `reason` says what a careless build would let in.
 
+    `fetch` says whether what is varied is there while wheels and packages are fetched and unpacked,
+    too: then nothing of another row is used but downloads. Where it is not, a row takes what the
+    baseline has unpacked, and writes everything else anew.
+
     `folder` is the checkout's, below the scratch folder. `prefix` is a command line that the rest
-    is put behind; its first word has to be installed, by Debian's `package`. The copy's files have
-    the mode bits less `copy_umask`, and the time `modified`; None keeps theirs.
+    is put behind. `program` has to be installed, by Debian's `package`. The copy's files have the
+    mode bits less `copy_umask`, and the time `modified`; None keeps theirs. `suite` is the Debian
+    suite of another builder root.
     """
 
     name: str
     reason: str
+    fetch: bool = False
     folder: str = "checkout"
     clone: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    machine: Machine = Machine.SAME
     prefix: Sequence[str] = ()
+    program: str = ""
     package: str = ""
     root: bool = False
     options: Sequence[str] = ()
     umask: int = 0o022
     copy_umask: int = 0
     modified: int | None = None
+    suite: str = ""
     steps: Sequence[str] = ("build",)
+
+
+BASELINE = "baseline"
+RELEASE = "release"
 
 
 def variations(tree: str) -> Sequence[Variation]:
     """All of them, the baseline first. `tree` is the scratch folder, for paths in environments."""
     return (
-        Variation("baseline", "what the others are compared with"),
-        Variation(
-            "path",
-            "a path in byte-code, debug data or messages: another depth, spaces, no ASCII",
-            folder="a much longer path/with spaces/und Größe/checkout",
-        ),
-        Variation(
-            "home",
-            "settings and caches of the person: HOME and the XDG folders are empty and elsewhere",
-            environment={
-                "HOME": f"{tree}/home of another",
-                "XDG_CONFIG_HOME": f"{tree}/home of another/settings",
-                "XDG_DATA_HOME": f"{tree}/home of another/data",
-            },
-        ),
-        Variation("umask", "modes of files that are made during the build", umask=0o077),
-        Variation(
-            "time zone and locale",
-            "local time in headers, order and case by language",
-            environment={"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8"},
-        ),
-        Variation("environment", "variables that tools obey", environment=_HOSTILE),
-        Variation(
-            "checkout",
-            "modes and times of the checkout: copied under umask 077, older than 1980",
-            copy_umask=0o077,
-            modified=OLD,
-        ),
-        Variation(
-            "clone", "what git does not keep: other times, no files that are ignored", clone=True
-        ),
-        Variation(
-            "one CPU",
-            "order and cutting by the number of threads",
-            prefix=("taskset", "--cpu-list", "0"),
-            package="util-linux",
-            options=("--jobs=1",),
-        ),
-        Variation(
-            "addresses and kernel",
-            "addresses in the order of sets or in repr(), and the kernel's name",
-            prefix=("setarch", "--addr-no-randomize", "--uname-2.6"),
-            package="util-linux",
-        ),
-        Variation(
-            "host name",
-            "the machine's name",
-            prefix=("unshare", "--uts", "sh", "-c", 'hostname elsewhere; exec "$@"', "sh"),
-            package="util-linux",
-            root=True,
-        ),
+        Variation(BASELINE, "what the others are compared with", fetch=True),
         Variation(
             "no sandbox",
             "inputs that nobody declared, seen where nothing hides them",
@@ -109,6 +88,11 @@ def variations(tree: str) -> Sequence[Variation]:
             "plain sandbox",
             "the same, with links to inputs in place of mounts",
             options=("--spawn_strategy=processwrapper-sandbox",),
+        ),
+        Variation(
+            "hermetic sandbox",
+            "files of the machine that an action reads by their absolute names",
+            options=("--config=hermetic",),
         ),
         Variation("optimised", "options of compilers in paths and flags", options=("-c", "opt")),
         Variation(
@@ -120,7 +104,113 @@ def variations(tree: str) -> Sequence[Variation]:
             "disk cache",
             "results of another build, fetched in place of made",
             options=(f"--disk_cache={tree}/disk-cache",),
-            steps=("build", "forget", "build"),
+            steps=("build", "clean", "build"),
+        ),
+        Variation(
+            "kernel",
+            "addresses in the order of sets or in repr(); version of the kernel, name of the host",
+            prefix=(
+                *("unshare", "--uts", "setarch", "--addr-no-randomize", "--uname-2.6"),
+                *("sh", "-c", 'hostname elsewhere; exec "$@"', "sh"),
+            ),
+            program="unshare",
+            package="util-linux",
+            root=True,
+        ),
+        Variation(
+            "small machine",
+            "order and cutting by the number of threads: one CPU, little memory",
+            machine=Machine.MEMORY,
+            prefix=("taskset", "--cpu-list", "0"),
+            program="taskset",
+            package="util-linux",
+            root=True,
+            options=("--jobs=1",),
+        ),
+        Variation(
+            "tools",
+            "programs of the builder root: its compressors pack otherwise, its Python's zlib too",
+            machine=Machine.TOOLS,
+        ),
+        Variation(
+            "checkout",
+            "modes and times of the checkout: copied under umask 077, older than 1980",
+            copy_umask=0o077,
+            modified=OLD,
+        ),
+        Variation(
+            "clone", "what git does not keep: other times, no files that are ignored", clone=True
+        ),
+        Variation(
+            RELEASE,
+            "what of a stamp is no function of the commit: two clones in different places",
+            clone=True,
+            options=("--config=release",),
+        ),
+        Variation(
+            "path",
+            "a path in byte-code, debug data or messages: another depth, spaces, no ASCII",
+            fetch=True,
+            folder="a much longer path/with spaces/und Größe/checkout",
+        ),
+        Variation(
+            "home",
+            "settings and caches of the person: HOME and the XDG folders are empty and elsewhere",
+            fetch=True,
+            environment={
+                "HOME": f"{tree}/home of another",
+                "XDG_CONFIG_HOME": f"{tree}/home of another/settings",
+                "XDG_DATA_HOME": f"{tree}/home of another/data",
+            },
+        ),
+        Variation(
+            "user",
+            "root's rights, and owners of files: an ordinary user who is in no user database",
+            fetch=True,
+            machine=Machine.USER,
+            program="setpriv",
+            package="util-linux",
+            root=True,
+        ),
+        Variation(
+            "umask", "modes of files that are made during the build", fetch=True, umask=0o077
+        ),
+        Variation(
+            "time zone and locale",
+            "local time in headers, order and case by language",
+            fetch=True,
+            environment={"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8"},
+        ),
+        Variation("environment", "variables that tools obey", fetch=True, environment=_HOSTILE),
+        Variation(
+            "clock",
+            "the time of the build: ten years ahead, in actions and in what unpacks wheels",
+            fetch=True,
+            machine=Machine.CLOCK,
+        ),
+        Variation(
+            "file system",
+            "order and size of folders, numbers of files: all is on a tmpfs",
+            fetch=True,
+            machine=Machine.TMPFS,
+            program="unshare",
+            package="util-linux",
+            root=True,
+        ),
+        Variation(
+            "directory order",
+            "the order in which folders are read: shuffled at each reading",
+            fetch=True,
+            machine=Machine.DISORDERFS,
+            program="disorderfs",
+            package="disorderfs",
+            root=True,
+        ),
+        Variation(
+            "builder root",
+            "versions of zlib, Python, git and the JDK that builds run on: those of Debian sid",
+            fetch=True,
+            suite="sid",
         ),
     )
 

@@ -2,64 +2,77 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-from rules.diff.tests.images import Item, image
+from tests.reproducibility import checkout
 from tests.reproducibility.__main__ import main
-from tests.reproducibility.variations import variations
+from tests.reproducibility.matrix import sweep
+from tests.reproducibility.tests.workspace import Workspace
+from tests.reproducibility.variations import Machine, variations
 
-ITEMS = [Item(f"x/{name}", name) for name in "abcd"]
-IDENTITY = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "Ann"), ("EMAIL", "ann@example.test"))
-}
-# A build whose image is made/0, or made/1 where the line LEAK finds something to let in.
-BAZEL = """#!/bin/sh
-out=${1#--output_base=}
-test "$2" = build || exit 0
-echo "$@" >> "$CALLS"
-mkdir -p "$out" bazel-bin/image
-made=0
-LEAK
-rm -rf bazel-bin/image/index
-cp -r "made/$made" bazel-bin/image/index
-echo "sha256:$made" > bazel-bin/image/index.json.sha256
-"""
+# What takes neither root nor a builder root.
+PLAIN = [
+    each.name
+    for each in variations("/x")
+    if not each.root and each.machine == Machine.SAME and not each.suite
+]
+
+
+class Outcome(NamedTuple):
+    code: int
+    rows: list[dict[str, Any]]
+    said: str
+
+
+class Matrix:
+    """Runs the matrix below `scratch`, where nothing may be left."""
+
+    def __init__(self, scratch: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.scratch = scratch
+        self._capsys = capsys
+
+    def run(self, *names: str) -> Outcome:
+        only = [word for name in names for word in ("--only", name)]
+        code = main(["--json", f"--scratch={self.scratch}", *only])
+        output = self._capsys.readouterr()
+        assert list(self.scratch.iterdir()) == []
+        return Outcome(code, json.loads(output.out or "[]"), output.err)
 
 
 @pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "workspace"
-    (folder / "tools").mkdir(parents=True)
-    (folder / "image/files").mkdir(parents=True)
-    (folder / "image/files/nsswitch.conf").write_text("hosts: files\n")
-    (folder / ".gitignore").write_text("ignored\n")
-    for number in (0, 1):
-        image(folder / f"made/{number}", [*ITEMS, Item("app", f"/home/{number}/src/app")])
-    leak(folder, "")
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    made = Workspace(tmp_path / "workspace", tmp_path / "calls")
     (tmp_path / "scratch").mkdir()
-    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
-    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(folder))
-    return folder
+    monkeypatch.setenv("CALLS", str(made.calls))
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(made.folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return made
 
 
-def leak(folder: Path, line: str) -> None:
-    (folder / "tools/bazel").write_text(BAZEL.replace("LEAK", line))
-    (folder / "tools/bazel").chmod(0o755)
-    environment = os.environ | IDENTITY | {"GIT_CONFIG_GLOBAL": "/dev/null"}
-    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "A state"]):
-        subprocess.run(["git", *arguments], cwd=folder, env=environment, check=True)
+@pytest.fixture
+def matrix(workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Matrix:
+    del workspace
+    return Matrix(tmp_path / "scratch", capsys)
 
 
-def run(tmp_path: Path, *names: str) -> int:
-    only = [word for name in names for word in ("--only", name)]
-    code = main(["--json", f"--scratch={tmp_path / 'scratch'}", *only])
-    assert list((tmp_path / "scratch").iterdir()) == []
-    return code
+@pytest.fixture
+def builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A builder root, in which tools/bazel says that it runs."""
+    root = tmp_path / "cache/bazel-debian/builder/0123"
+    (root / "usr/bin").mkdir(parents=True)
+    for name in ("bzip2", "gzip", "xz", "zstd"):
+        (root / "usr/bin" / name).write_text("of Debian")
+    (root / "builder-root.versions").write_text("# forky\nzlib1g\t1.3\nless\t1\n")
+    (tmp_path / "cache/bazel-debian/wheels").mkdir()
+    (tmp_path / "cache/bazel-debian/output/cache/repos").mkdir(parents=True)
+    monkeypatch.setenv("BUILDER", "0123")
+    return root
 
 
 @pytest.mark.parametrize(
@@ -75,94 +88,233 @@ def run(tmp_path: Path, *names: str) -> int:
         ("checkout", "test image/files/nsswitch.conf -nt / || made=1"),
         ("clone", "test -e .git && made=1"),
         ("no sandbox", 'case "$*" in *strategy=local*) made=1;; esac'),
+        ("optimised", 'case "$*" in *"-c opt"*) made=1;; esac'),
+        ("disk cache", 'case "$*" in *disk_cache=/*) made=1;; esac'),
         (
             "edit and revert",
             "grep -q edited image/files/nsswitch.conf && touch state; test -e state && made=1",
         ),
+        # A release whose layers are others, and one whose digest is a matter of its place.
+        ("release", 'case "$*" in *release*) made=1;; esac'),
+        ("release", 'case "$PWD" in *another*) made=0;; esac'),
     ],
 )
-def test_leak_is_found_and_its_cause_named(
-    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, line: str
+def test_leak_is_found(workspace: Workspace, matrix: Matrix, name: str, line: str) -> None:
+    workspace.leak(line)
+
+    outcome = matrix.run(name)
+
+    assert [row["result"] for row in outcome.rows] == ["same", "different"]
+    assert outcome.code == 1
+
+
+def test_cause_of_a_difference_is_named(workspace: Workspace, matrix: Matrix) -> None:
+    workspace.leak('test "$(umask)" = 0022 || made=1')
+
+    assert "probably: path" in matrix.run("umask").said
+
+
+def test_build_that_lets_nothing_in_is_the_same_in_all(matrix: Matrix) -> None:
+    outcome = matrix.run(*PLAIN)
+
+    assert {row["result"] for row in outcome.rows} == {"same"}
+    digests = {row["digest"]: row["name"] for row in outcome.rows}
+    assert digests.pop("sha256:2") == "release"
+    assert set(digests) == {"sha256:0"}
+    assert outcome.code == 0
+    assert f"{len(PLAIN)} same" in outcome.said
+
+
+def test_no_build_takes_results_of_another(workspace: Workspace, matrix: Matrix) -> None:
+    matrix.run("no sandbox", "umask")
+
+    calls = [line.split()[0] for line in workspace.calls.read_text().splitlines()]
+    assert calls == ["build", "clean", "build", "shutdown", "build", "shutdown"]
+    builds = [call for call in workspace.calls.read_text().splitlines() if "index" in call]
+    assert all("--disk_cache= " in build for build in builds)
+
+
+def test_each_row_finds_the_checkout_as_the_baseline_had_it(
+    workspace: Workspace, matrix: Matrix
 ) -> None:
-    leak(workspace, line)
+    workspace.leak(
+        'case "$*" in *disk_cache=/*) '
+        "test ! -e .git && find tools/bazel -perm 755 | grep -q . || made=1;; esac"
+    )
 
-    code = run(tmp_path, name)
-
-    assert code == 1
-    output = capsys.readouterr()
-    assert [row["result"] for row in json.loads(output.out)] == ["same", "different"]
-    assert "probably: path" in output.err
+    # In the order of the table, so the copies of the one and the other lie there before.
+    known = [each.name for each in variations("/x")]
+    assert known.index("checkout") < known.index("clone") < known.index("release")
+    assert matrix.run("checkout", "clone", "disk cache").code == 0
 
 
-def test_build_that_lets_nothing_in_is_the_same_in_all(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_file_that_is_not_committed_yet_is_built(workspace: Workspace, matrix: Matrix) -> None:
+    (workspace.folder / "untracked").touch()
+    (workspace.folder / "ignored").touch()
+    workspace.leak("test -e untracked || exit 1; test ! -e ignored || exit 1")
+
+    assert matrix.run("umask").code == 0
+
+
+def test_edit_during_the_run_changes_no_build(workspace: Workspace, matrix: Matrix) -> None:
+    name = workspace.folder / "image/files/nsswitch.conf"
+    workspace.leak(f'grep -q during image/files/nsswitch.conf && made=1; echo during >> "{name}"')
+
+    assert matrix.run("umask", "clone").code == 0
+
+
+def test_clone_of_changed_files_is_refused(workspace: Workspace, matrix: Matrix) -> None:
+    (workspace.folder / "image/files/nsswitch.conf").write_text("changed")
+
+    outcome = matrix.run("clone")
+
+    assert outcome.code == 2
+    assert "commit them" in outcome.said
+
+
+def test_failed_build_shows_its_log(workspace: Workspace, matrix: Matrix) -> None:
+    workspace.leak("echo no such target; exit 3")
+
+    outcome = matrix.run("umask")
+
+    assert outcome.code == 2
+    assert "no such target" in outcome.said
+
+
+def test_missing_tool_names_its_package(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("tests.reproducibility.matrix.shutil.which", lambda _: None)
+
+    outcome = matrix.run("small machine", "directory order")
+
+    assert outcome.code == 2
+    assert "taskset is missing. On Debian: apt-get install util-linux" in outcome.said
+    assert "disorderfs is missing. On Debian: apt-get install disorderfs" in outcome.said
+
+
+def test_what_takes_root_is_not_counted_as_same(
+    matrix: Matrix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [each.name for each in variations("/x") if not each.prefix]
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    names = [each.name for each in variations("/x") if each.root]
 
-    code = run(tmp_path, *names)
+    outcome = matrix.run(*names)
 
-    assert code == 0
-    assert {row["digest"] for row in json.loads(capsys.readouterr().out)} == {"sha256:0"}
-
-
-def test_no_build_takes_results_of_another(tmp_path: Path) -> None:
-    run(tmp_path, "umask")
-
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert len(calls) == 2
-    assert all("--disk_cache= " in call for call in calls)
+    assert [row["result"] for row in outcome.rows] == ["same", *["not run"] * len(names)]
+    assert {row["detail"] for row in outcome.rows[1:]} == {"it takes root"}
+    assert outcome.code == 2
 
 
-def test_file_that_is_not_committed_yet_is_built(workspace: Path, tmp_path: Path) -> None:
-    (workspace / "untracked").touch()
-    (workspace / "ignored").touch()
-    leak(workspace, "test -e untracked || exit 1; test ! -e ignored || exit 1")
+def test_what_takes_a_builder_root_says_so_without_one(matrix: Matrix) -> None:
+    outcome = matrix.run("tools", "clock")
 
-    assert run(tmp_path, "umask") == 0
-
-
-def test_edit_during_the_run_changes_no_build(workspace: Path, tmp_path: Path) -> None:
-    name = workspace / "image/files/nsswitch.conf"
-    leak(workspace, f'grep -q during image/files/nsswitch.conf && made=1; echo during >> "{name}"')
-
-    assert run(tmp_path, "umask", "clone") == 0
+    assert [row["result"] for row in outcome.rows] == ["same", "not run", "not run"]
+    assert "it takes a builder root" in outcome.said
 
 
-def test_clone_of_changed_files_is_refused(
-    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_other_tools_are_in_a_copy_of_the_builder_root(
+    workspace: Workspace, matrix: Matrix, builder: Path
 ) -> None:
-    (workspace / "image/files/nsswitch.conf").write_text("changed")
+    workspace.leak('grep -q exec "$XDG_CACHE_HOME/bazel-debian/builder/0123/usr/bin/xz" && made=1')
 
-    assert run(tmp_path, "clone") == 2
-    assert "commit them" in capsys.readouterr().err
+    assert [row["result"] for row in matrix.run("tools").rows] == ["same", "different"]
+    assert (builder / "usr/bin/xz").read_text() == "of Debian"
+    assert not (builder / "usr/bin/xz.real").exists()
 
 
-def test_failed_build_shows_its_log(
-    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_clock_that_cannot_be_moved_is_said(matrix: Matrix, builder: Path) -> None:
+    outcome = matrix.run("clock")
+
+    assert builder.is_dir()
+    assert outcome.rows[1]["result"] == "not run"
+    assert "libfaketime" in outcome.said
+
+
+def test_versions_of_another_builder_root_are_shown(
+    workspace: Workspace, matrix: Matrix, builder: Path
 ) -> None:
-    leak(workspace, "echo no such target; exit 3")
+    other = builder.with_name("4567")
+    other.mkdir()
+    (other / "builder-root.versions").write_text("# sid\nzlib1g\t1.4\nless\t2\n")
+    workspace.leak(
+        'if grep -q sid tools/debian/recipe.toml; then printf -- "-Dbuilder.root=4567" '
+        '> "$out/server/cmdline"; fi'
+    )
 
-    code = run(tmp_path, "umask")
+    row = matrix.run("builder root").rows[1]
 
-    assert code == 2
-    assert "no such target" in capsys.readouterr().err
+    assert (row["result"], row["detail"]) == ("same", "zlib1g 1.3 -> 1.4")
 
 
-def test_missing_tool_names_its_package(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_builder_root_that_is_no_other_is_not_counted_as_same(
+    matrix: Matrix, builder: Path
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: None)
-
-    code = run(tmp_path, "one CPU")
-
-    assert code == 2
-    assert "taskset is missing. On Debian: apt-get install util-linux" in capsys.readouterr().err
+    assert builder.is_dir()
+    assert matrix.run("builder root").rows[1]["result"] == "not run"
 
 
-def test_unknown_variation_is_refused(tmp_path: Path) -> None:
+def test_unknown_variation_is_refused(matrix: Matrix) -> None:
     with pytest.raises(SystemExit) as refused:
-        run(tmp_path, "weather")
+        matrix.run("weather")
     assert refused.value.code == 2
+
+
+def test_row_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    others = [word for name in PLAIN[2:] for word in ("--skip", name)]
+    left = [each.name for each in variations("/x") if each.name not in PLAIN]
+    main([f"--scratch={tmp_path / 'scratch'}", *others, *(f"--skip={name}" for name in left)])
+
+    assert "2 same" in capsys.readouterr().err
+
+
+def test_full_disk_is_said_before_the_build(
+    workspace: Workspace, matrix: Matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkout, "free", lambda _: 0.5)
+
+    outcome = matrix.run("umask")
+
+    assert outcome.code == 2
+    assert "4 GB free expected, got 0.5; --scratch names another folder" in outcome.said
+    assert not workspace.calls.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_killed_run_leaves_nothing_behind(
+    workspace: Workspace, tmp_path: Path, number: signal.Signals
+) -> None:
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    # What runs in a build ends when tools/bazel is told to.
+    workspace.leak(f'echo $$ > "{ready}"; exec sleep 600')
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.reproducibility", f"--scratch={tmp_path / 'scratch'}"],
+        env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+        stderr=subprocess.DEVNULL,
+    )
+    build = int(ready.read_text())
+
+    process.send_signal(number)
+
+    assert process.wait() != 0
+    assert not Path(f"/proc/{build}").exists()
+    assert list((tmp_path / "scratch").iterdir()) == []
+    assert workspace.calls.read_text().splitlines()[-1].startswith("shutdown")
+
+
+def test_what_a_run_left_that_was_killed_at_once_is_removed_by_the_next(
+    matrix: Matrix,
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead = matrix.scratch / f"reproducibility-{gone.pid}-x"
+    alive = matrix.scratch / f"reproducibility-{os.getpid()}-x"
+    for folder in (dead, alive):
+        (folder / "output").mkdir(parents=True)
+
+    sweep(matrix.scratch)
+
+    assert [dead.exists(), alive.exists()] == [False, True]
 
 
 def test_folder_that_the_builder_root_covers_is_refused(
@@ -174,10 +326,30 @@ def test_folder_that_the_builder_root_covers_is_refused(
 
 
 def test_workspace_without_git_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, matrix: Matrix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bare").mkdir()
     monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path / "bare"))
 
-    assert run(tmp_path, "umask") == 2
-    assert "is no git checkout" in capsys.readouterr().err
+    outcome = matrix.run("umask")
+
+    assert outcome.code == 2
+    assert "is no git checkout" in outcome.said
+
+
+def test_page_has_the_table() -> None:
+    page = Path(os.environ["PAGE"]).read_text(encoding="utf-8")
+    rows = [
+        f"| {each.name} | {each.reason} | {'yes' if each.fetch else ''} |".replace("  |", " |")
+        for each in variations("/x")
+    ]
+
+    assert "\n".join(rows) in page
+
+
+def test_list_has_names_and_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [each.name for each in variations("/x")]
+    assert lines[-1].endswith(variations("/x")[-1].reason)
