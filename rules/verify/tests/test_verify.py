@@ -161,7 +161,9 @@ def test_release_is_rebuilt_from_the_commit_that_it_states(
     index(tmp_path / "published", labels={REVISION: revision})
 
     assert verify(tmp_path, "--stated-revision", "published") == 1
-    assert "called build --config=release //image:index" in capfd.readouterr().out
+    # And takes no results of others.
+    called = "called build --disk_cache= --noremote_accept_cached --config=release //image:index"
+    assert called in capfd.readouterr().out
 
 
 def test_statement_names_subject_commit_and_locks(checkout: Path, tmp_path: Path) -> None:
