@@ -104,6 +104,8 @@ _TIME = re.compile(
     r"|\b20\d{6}(?:T?\d{4,6}Z?)?\b"
 )
 _PATH = re.compile(r"(?<![\w:/])(?:file://)?(?:/[\w.+@~%:=,-]+){2,}/?")
+# A folder's name may have spaces in it; where the path ends is then seen from the line's end alone.
+_SPACED_PATH = re.compile(r"(?<![\w:/])(?:/[^/\n\0\"'<>|:]+){2,}/?")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 _DIGEST = re.compile(
@@ -137,6 +139,10 @@ def of_text(left: str, right: str) -> Cause | None:
         for second, cause in _PATTERNS:
             if second.sub("\1", first.sub("\0", left)) == second.sub("\1", first.sub("\0", right)):
                 return cause
+    if _PATH.findall(left) != _PATH.findall(right) and (
+        _SPACED_PATH.sub("\0", left) == _SPACED_PATH.sub("\0", right)
+    ):
+        return PATH
     if sorted(left.splitlines()) == sorted(right.splitlines()):
         return of_order(left.splitlines(), right.splitlines())
     words, others = _WORD.findall(left), _WORD.findall(right)

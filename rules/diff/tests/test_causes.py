@@ -85,6 +85,8 @@ def test_created_in_the_config_is_a_clock(tmp_path: Path) -> None:
         ("Date: 24 Nov 2026 10:00:00 GMT", "Date: 2 Jan 2025 03:04:05 GMT", cause.CLOCK),
         ("time = 1790000000\n", "time = 1690000000\n", cause.CLOCK),
         ("from /home/ann/src/app.py", "from /builds/7/src/app.py", cause.PATH),
+        ("in /tmp/a/output\n", "in /tmp/with a space/und Größe/output\n", cause.PATH),
+        ("/usr/bin/tool of mine", "/usr/bin/tool of yours", None),
         ("x\ny\nz\n", "y\nx\nz\n", cause.ORDER),
         ("B\na\n", "a\nB\n", cause.LOCALE),
         ("allowed = {'a', 'b', 'c'}", "allowed = {'c', 'a', 'b'}", cause.HASH_SEED),
