@@ -26,8 +26,9 @@ SHARED = [
 EXCLUSIONS = Label("//image:exclusions.toml")
 
 # Places in the image.
-INTERPRETER = "/usr/bin/python3.13"
-PACKAGES = "/usr/local/lib/python3.13/dist-packages"
+PYTHON = "3.13"
+INTERPRETER = "/usr/bin/python" + PYTHON
+PACKAGES = "/usr/local/lib/python{}/dist-packages".format(PYTHON)
 SOURCES = "/app"
 
 # What the interpreter needs to find in a container, for every service.

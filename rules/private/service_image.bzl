@@ -7,6 +7,7 @@ load(":platform_image.bzl", "platform_image")
 load(":recipe.bzl", "ARCHITECTURES", "ENVIRONMENT", "EXCLUSIONS", "INTERPRETER", "LAYERS", "PACKAGES", "PLATFORMS", "SHARED", "SOURCES")
 load(":service.bzl", "service_rule")
 load(":stamp.bzl", "if_stamped", "stamp")
+load(":supply_chain.bzl", "supply_chain")
 
 def service_image(
         name,
@@ -32,7 +33,7 @@ def service_image(
 
     A package has one service, for the other targets' names are fixed: `packages`, `app` (layers; and
     `debian`, with `debs`), `NAME.digest`, `NAME_amd64`, `NAME_arm64`, `index`, `index.digest`, `load`,
-    `push`, `verify`, `NAME.service`, the definition, and `NAME.origin`, what `--config=release` adds.
+    `push`, `verify`, `sbom`, `sbom_amd64`, `sbom_arm64`, `provenance`, `NAME.service`, the definition, and `NAME.origin`, what `--config=release` adds.
 
     Args:
         name: name of the image.
@@ -119,6 +120,7 @@ def service_image(
         sources_path = SOURCES,
         **kwargs
     )
+    layers += [":packages"] + shared + [":app"]
     stamp(
         name = name + ".origin",
         environment = variables,
@@ -135,7 +137,7 @@ def service_image(
         exposed_ports = ["{}/tcp".format(port)],
         labels = ":{}.origin.labels".format(name),
         os = "linux",
-        tars = layers + [":packages"] + shared + [":app"],
+        tars = layers,
         user = user,
         workdir = SOURCES,
         **kwargs
@@ -151,6 +153,11 @@ def service_image(
         name = "index",
         annotations = if_stamped(":{}.origin.annotations".format(name)),
         images = [":{}_{}".format(name, architecture) for architecture in PLATFORMS],
+        **kwargs
+    )
+    supply_chain(
+        name = name,
+        layers = layers,
         **kwargs
     )
     oci_load(
