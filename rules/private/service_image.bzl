@@ -33,7 +33,8 @@ def service_image(
 
     A package has one service, for the other targets' names are fixed: `packages`, `app` (layers; and
     `debian`, with `debs`), `NAME.digest`, `NAME_amd64`, `NAME_arm64`, `index`, `index.digest`, `load`,
-    `push`, `verify`, `sbom`, `sbom_amd64`, `sbom_arm64`, `provenance`, `NAME.service`, the definition, and `NAME.origin`, what `--config=release` adds.
+    `push`, `verify`, `sbom`, `sbom_amd64`, `sbom_arm64`, `provenance`, `scan`,
+    `scan_test`, `NAME.service`, the definition, and `NAME.origin`, what `--config=release` adds.
 
     Args:
         name: name of the image.
@@ -158,6 +159,7 @@ def service_image(
     supply_chain(
         name = name,
         layers = layers,
+        service = service,
         **kwargs
     )
     oci_load(

@@ -1,15 +1,18 @@
 """What goes with an image to those who have to trust it."""
 
+load("@rules_python//python:defs.bzl", "py_binary")
+load("//tools/pytest:defs.bzl", "pytest_test")
 load(":provenance.bzl", "provenance")
 load(":recipe.bzl", "PLATFORMS")
 load(":sbom.bzl", "sbom")
 
-def supply_chain(name, layers, **kwargs):
-    """Makes `sbom_amd64`, `sbom_arm64`, `sbom`, which is both, and `provenance`.
+def supply_chain(name, layers, service, **kwargs):
+    """Makes `sbom_amd64`, `sbom_arm64`, `sbom`, which is both, `provenance`, `scan` and `scan_test`.
 
     Args:
         name: name of the image.
         layers: its layers, lowest first.
+        service: what the service is called.
         **kwargs: what every rule takes, such as visibility and tags.
     """
     for architecture, platform in PLATFORMS.items():
@@ -33,5 +36,24 @@ def supply_chain(name, layers, **kwargs):
         index = ":index",
         sboms = [":sbom_" + architecture for architecture in PLATFORMS],
         service = name + ".service",
+        **kwargs
+    )
+    documents = ["sbom_{}.spdx.json".format(architecture) for architecture in PLATFORMS]
+    py_binary(
+        name = "scan",
+        srcs = [Label("//rules/scan:__main__.py")],
+        args = ["--name=" + service] + ["--sbom=$(rootpath {})".format(each) for each in documents],
+        data = documents,
+        main = Label("//rules/scan:__main__.py"),
+        deps = [Label("//rules/scan:lib")],
+        **kwargs
+    )
+    pytest_test(
+        name = "scan_test",
+        size = "medium",
+        srcs = ["//rules/scan/tests:test_image.py"],
+        data = documents,
+        env = {"SBOMS": " ".join(["$(rootpath {})".format(each) for each in documents])},
+        deps = ["//rules/scan:lib"],
         **kwargs
     )
