@@ -1,6 +1,7 @@
 """uvicorn as the server of one process, with an orderly end."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import socket
@@ -11,6 +12,7 @@ from types import FrameType
 import uvicorn
 
 from serving.process.connection import Clock, Limits, RefusalMetrics, Surroundings
+from serving.process.descriptors import connections_within_limit
 from serving.process.http import http_protocol, websocket_protocol
 from serving.process.settings import ConnectionSettings, ProcessSettings
 from serving.process.supervisor import BACKLOG
@@ -88,6 +90,8 @@ def run(
 ) -> None:
     """Serve on a listening socket until SIGTERM or SIGINT, then finish what was begun."""
     limits = Limits.of(connections, web)
+    held = connections_within_limit(limits.max_connections)
+    limits = dataclasses.replace(limits, max_connections=held)
     surroundings = Surroundings(
         limits=limits,
         clock=Clock(limits.shortest),
