@@ -1,6 +1,7 @@
 """What the todo service makes of the rooms it uses: which routes are guarded, what is watched."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -141,3 +142,14 @@ def test_the_schema_is_one_that_this_code_can_work_on(revision: str | None, are:
     assert MIGRATIONS.are_applied(revision) is are
     assert MIGRATIONS.lock.to_bytes(4) == b"todo"
     assert (MIGRATIONS.folder / "env.py").is_file()
+
+
+async def test_allow_names_the_methods_that_a_path_has_and_no_others(sqlite_url: str) -> None:
+    """RFC 9110 section 10.2.1; `/todos/parse` looks like a todo's own path, and is none."""
+    async with open_app(sqlite_url) as (app, client):
+        for path, operations in app.openapi()["paths"].items():
+            methods = {method.upper() for method in operations if method != "parameters"}
+            for method in ("OPTIONS", "TRACE"):
+                answer = await client.request(method, path.replace("{todo_id}", str(uuid4())))
+                assert answer.status_code == 405, (method, path)
+                assert set(answer.headers["Allow"].split(", ")) == methods, path
