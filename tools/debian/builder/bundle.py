@@ -120,7 +120,7 @@ def unpack(bundle: Path, *, builder: Path, cache: Path) -> None:
         with tarfile.open(bundle, "r:") as archive:
             manifest = _manifest(bundle, archive)
             mark = cache / "bundles" / hashlib.sha256(manifest).hexdigest()
-            members = _checked(bundle, json.loads(manifest), builder)
+            members = _checked(bundle, manifest, builder)
             if mark.exists() and builder.is_dir():
                 return
             say(f"unpacking {bundle.name}, once")
@@ -209,8 +209,18 @@ def _manifest(bundle: Path, archive: tarfile.TarFile) -> bytes:
     return source.read()
 
 
-def _checked(bundle: Path, manifest: Any, builder: Path) -> list[Member]:
+def _checked(bundle: Path, text: bytes, builder: Path) -> list[Member]:
     """The members, of a bundle that fits this machine and checkout."""
+    try:
+        return _fitting(bundle, json.loads(text), builder)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        raise BuilderError(
+            f"{bundle}: its {MANIFEST} is not one. "
+            "The file is torn or was changed: copy it once more."
+        ) from None
+
+
+def _fitting(bundle: Path, manifest: Any, builder: Path) -> list[Member]:
     if manifest.get("format") != FORMAT:
         raise BuilderError(f"{bundle}: format {manifest.get('format')}; expected {FORMAT}")
     machine = os.uname().machine

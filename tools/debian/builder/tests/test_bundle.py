@@ -1,6 +1,8 @@
 """Bundles: what goes in comes out, the same bytes every time, and nothing torn gets in."""
 
+import errno
 import hashlib
+import io
 import json
 import os
 import tarfile
@@ -56,6 +58,15 @@ def locks(tmp_path: Path) -> list[Path]:
 def file(tmp_path: Path, builder: Path, cache: Path, locks: list[Path]) -> Path:
     target = tmp_path / "bundle.tar"
     bundle.write(target, builder=builder, cache=cache, locks=locks)
+    return target
+
+
+def packed(tmp_path: Path, manifest: bytes) -> Path:
+    target = tmp_path / "bundle.tar"
+    with tarfile.open(target, "w") as archive:
+        entry = tarfile.TarInfo(bundle.MANIFEST)
+        entry.size = len(manifest)
+        archive.addfile(entry, io.BytesIO(manifest))
     return target
 
 
@@ -127,6 +138,49 @@ def test_a_torn_or_changed_bundle_leaves_nothing(
     with pytest.raises(BuilderError, match=r"bundle\.tar"):
         bundle.unpack(file, builder=root, cache=cache)
     assert what == "package" or not root.exists()
+    assert not list(cache.glob("**/*partial*"))
+    assert not list(cache.glob("bundles/*"))
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"format": 1}',
+        b'{"format": 1, "machine": "x86_64", "root": "0123456789abcdef"}',
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(
+    tmp_path: Path, builder: Path, manifest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = os.uname_result(("Linux", "host", "6", "#1", "x86_64"))
+    monkeypatch.setattr(os, "uname", lambda: name)
+    root, cache = elsewhere(tmp_path, builder)
+    with pytest.raises(BuilderError, match=r"bundle\.json is not one"):
+        bundle.unpack(packed(tmp_path, manifest), builder=root, cache=cache)
+    assert not list(cache.iterdir())
+
+
+def test_a_bundle_of_another_format_says_so(tmp_path: Path, builder: Path) -> None:
+    root, cache = elsewhere(tmp_path, builder)
+    with pytest.raises(BuilderError, match="format 2; expected 1"):
+        bundle.unpack(packed(tmp_path, b'{"format": 2}'), builder=root, cache=cache)
+
+
+def test_a_full_disk_leaves_nothing_half_made(
+    tmp_path: Path, builder: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    root, cache = elsewhere(tmp_path, builder)
+    monkeypatch.setattr(bundle, "_copy", full)
+    with pytest.raises(BuilderError, match="No space left on device"):
+        bundle.unpack(file, builder=root, cache=cache)
+    assert not root.exists()
     assert not list(cache.glob("**/*partial*"))
     assert not list(cache.glob("bundles/*"))
 

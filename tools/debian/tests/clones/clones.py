@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tools.debian.tests.clones import copies
+
 TARGET = "//image"
 # Characters that shells, rc files, URIs and Java each read in their own way.
 ODD = 'zwei Klöne, it\'s "b" 日本'
@@ -34,24 +36,13 @@ PLACES = (
 )
 
 
-def files(workspace: Path) -> list[str]:
-    """The files of a checkout, as paths from its root: what git has, and what is new."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listing = subprocess.run(command, cwd=workspace, check=True, capture_output=True).stdout
-    names = (os.fsdecode(name) for name in listing.split(b"\0") if name)
-    return [name for name in names if (workspace / name).is_file()]
-
-
 @contextlib.contextmanager
 def clone(workspace: Path, parent: Path) -> Iterator[Path]:
     """A copy of the checkout; in the end nothing of it is left, Bazel's output included."""
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix="clone-") as folder:
         copy = Path(folder)
-        for name in files(workspace):
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes((workspace / name).read_bytes())
-            (copy / name).chmod((workspace / name).stat().st_mode & 0o777)
+        copies.copy(workspace, copy)
         try:
             yield copy
         finally:
