@@ -94,6 +94,16 @@ def test_an_ai_service_has_an_http_url(monkeypatch: pytest.MonkeyPatch, url: str
     ]
 
 
+@pytest.mark.parametrize("who", ["me:hunter2", ":hunter2", "hunter2"])
+def test_the_ai_service_has_no_password_in_its_url(
+    monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """It would be shown by check-config and in logs."""
+    [problem] = problems(monkeypatch, AI_BASE_URL=f"https://{who}@ai.example.org/v1")
+    assert problem.endswith("expected a URL without a password; use AI_API_KEY")
+    assert "hunter2" not in problem
+
+
 def test_a_call_of_the_ai_service_has_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(monkeypatch, AI_TOTAL_TIMEOUT="1") == [
         "AI_TOTAL_TIMEOUT: got 1; expected at least AI_CONNECT_TIMEOUT (2)"

@@ -55,7 +55,9 @@ def listen(settings: ProcessSettings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError, TypeError) as error:
+        # A name that cannot be encoded is a TypeError.
+        listener.close()
         raise SystemExit(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
     listener.listen(BACKLOG)
     listener.setblocking(False)

@@ -233,6 +233,7 @@ def test_what_is_wrong_is_refused_below_the_application(
     assert client.server.refused == {reason: 1}
     assert client.server.requests == []
     assert client.transport.has_ended
+    client.wait(1)
     assert not client.is_closed(), "the client may still be sending"
     assert client.wait(2 + TICK + 0.1).is_closed()
 
@@ -258,6 +259,27 @@ def test_a_body_that_breaks_off_is_refused_and_its_request_is_told(
     assert [request.is_gone for request in client.server.requests] == [True]
     assert client.transport.has_ended
     assert client.wait(2 + TICK + 0.1).is_closed()
+
+
+def test_a_body_that_breaks_off_after_its_answer_ends_the_connection_without_a_word(
+    client: Client,
+) -> None:
+    client.send(chunked(b"", path=b"/early"), b"zz\r\n")
+    assert client.statuses() == (200,)
+    assert client.transport.has_ended
+
+
+def test_rubbish_behind_the_last_request_of_a_client_that_ends_its_side(client: Client) -> None:
+    client.send(SLOW + b"\0\r\n\r\n").end()
+    client.server.application.go_on.set()
+    client.wait(0)
+    assert client.statuses() == (200, 400)
+    assert client.is_closed()
+
+
+def test_a_handshake_with_a_body_is_told_what_is_wrong(client: Client) -> None:
+    client.send(get(HANDSHAKE_FIELDS[:-2], b"Content-Length: 5", host=b"") + b"12345")
+    assert client.answers()[0].json["detail"] == "expected a handshake without a body"
 
 
 def test_a_refusal_of_head_has_no_body(client: Client) -> None:
@@ -845,7 +867,9 @@ def test_a_client_that_does_not_read_is_dropped_at_the_end(client: Client) -> No
     client.transport.is_stuck = True
     client.send(GET)
     client.server.call(client.http.shutdown)
-    client.wait(2 + TICK + 0.1)
+    client.wait(1)
+    assert not client.is_closed()
+    client.wait(1 + TICK + 0.1)
     assert client.transport.was_aborted
 
 
