@@ -1,6 +1,6 @@
 """Everything that a service needs around its image, by one macro."""
 
-load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index", "oci_load", "oci_push")
+load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index", "oci_load")
 load("@rules_python//python:defs.bzl", "py_binary")
 load(":layer.bzl", "layer")
 load(":platform_image.bzl", "platform_image")
@@ -166,11 +166,6 @@ def service_image(
         name = "load",
         image = ":" + name,
         repo_tags = [service + ":latest"],
-        **kwargs
-    )
-    oci_push(
-        name = "push",
-        image = ":index",
         **kwargs
     )
     py_binary(

@@ -7,7 +7,9 @@ load(":recipe.bzl", "PLATFORMS")
 load(":sbom.bzl", "sbom")
 
 def supply_chain(name, layers, service, **kwargs):
-    """Makes `sbom_amd64`, `sbom_arm64`, `sbom`, which is both, `provenance`, `scan` and `scan_test`.
+    """Makes what describes an image, scans it and publishes it.
+
+    That is `sbom_amd64`, `sbom_arm64`, `sbom`, which is both, `provenance`, `scan`, `scan_test` and `push`.
 
     Args:
         name: name of the image.
@@ -55,5 +57,24 @@ def supply_chain(name, layers, service, **kwargs):
         data = documents,
         env = {"SBOMS": " ".join(["$(rootpath {})".format(each) for each in documents])},
         deps = ["//rules/scan:lib"],
+        **kwargs
+    )
+    pushed = [":index", ":provenance", Label("//rules/diff:crane")]
+    options = [
+        "--index=$(rootpath :index)",
+        "--crane=$(rootpath {})".format(Label("//rules/diff:crane")),
+        "--provenance=$(rootpath :provenance)",
+    ]
+    for architecture in PLATFORMS:
+        files = ["sbom_{}.{}.json".format(architecture, format) for format in ["spdx", "cdx"]]
+        options += ["--sbom", architecture] + ["$(rootpath {})".format(file) for file in files]
+        pushed += files
+    py_binary(
+        name = "push",
+        srcs = [Label("//rules/publish:__main__.py")],
+        args = options,
+        data = pushed,
+        main = Label("//rules/publish:__main__.py"),
+        deps = [Label("//rules/publish:lib")],
         **kwargs
     )

@@ -1,10 +1,14 @@
 """Rebuilds an image from this checkout and compares it with a pushed one, or with a layout.
 
-The exit code is 0 where they are the same, 1 where they differ, 2 where that cannot be said.
+With a public key, signatures and attestations are demanded as well.
+
+The exit code is 0 where they are the same, 1 where they differ or something is not signed, 2 where
+that cannot be said.
 """
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -19,6 +23,9 @@ from rules.diff.diffoscope import Diffoscope
 from rules.diff.error import UnreadableError
 from rules.diff.image import Image, Index, read
 from rules.diff.store import open_store
+from rules.publish import verification
+from rules.publish.cosign import cosign
+from rules.publish.error import PublishError
 from rules.verify import checkout, statement
 from rules.verify.checkout import Sources
 
@@ -39,6 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--statement", type=Path, metavar="FILE", help="write what was proven (in-toto)"
     )
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        help="public key: signatures, SBOMs and provenance are demanded as well",
+    )
+    parser.add_argument("--cosign", metavar="PROGRAM", help="cosign 3, where it is not in PATH")
     parser.add_argument("--insecure", action="store_true", help="registries may speak plain HTTP")
     parser.add_argument("--built", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
@@ -69,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY") or Path.cwd())
     try:
         return _verify(options, base, workspace)
-    except (UnreadableError, OSError) as error:
+    except (UnreadableError, PublishError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return UNKNOWN
 
@@ -85,6 +99,9 @@ def _verify(options: argparse.Namespace, base: Path, workspace: Path) -> int:
                 insecure=options.insecure,
             )
         )
+        if options.key and (refused := _refused(options, base, wanted)):
+            print(f"Refused: {refused}")
+            return DIFFERENT
         stated = labels(wanted).get(REVISION, "")
         if options.stated_revision and not stated:
             raise UnreadableError(
@@ -103,6 +120,28 @@ def _verify(options: argparse.Namespace, base: Path, workspace: Path) -> int:
                 _write(base / options.statement, report, sources, options.target, flags)
     print(_conclusion(report, sources, labels(built).get(REVISION, ""), stated), end="")
     return SAME if report.same else DIFFERENT
+
+
+def _refused(options: argparse.Namespace, base: Path, wanted: Image | Index) -> str:
+    """Why an image is not trusted by its signatures; "" where it is."""
+    repository = re.sub(r"(@.*|:[^/:@]*)$", "", options.reference.partition("@")[0])
+    images: dict[str, str] = {}
+    if isinstance(wanted, Index):
+        digest = wanted.document.digest
+        for platform, each in wanted.images.items():
+            document = each.document if isinstance(each, Index) else each.manifest
+            images[platform] = document.digest
+    else:
+        digest, images[wanted.platform] = "", wanted.manifest.digest
+    key = base / options.key
+    if not key.is_file():
+        raise UnreadableError(f"{options.key}: no such public key")
+    with cosign(options.cosign, insecure=options.insecure) as program:
+        try:
+            verification.verify(program, repository, digest, images, key)
+        except PublishError as error:
+            return str(error)
+    return ""
 
 
 @contextmanager

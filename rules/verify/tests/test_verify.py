@@ -245,3 +245,78 @@ def test_missing_image_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     image(tmp_path / "built", ITEMS)
 
     assert "it is no reference" in refused(tmp_path, capsys, "nothing")
+
+
+COSIGN = """#!/bin/sh
+echo "$1" >> cosign.log
+test "$1" = "$FAILS" || exit 0
+echo "Error: no matching signatures" >&2
+exit 1
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "cosign").write_text(COSIGN)
+    (tmp_path / "cosign").chmod(0o755)
+    (tmp_path / "key.pub").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cosign"
+
+
+def test_an_image_that_is_not_signed_is_refused_before_the_rebuild_is_compared(
+    stand_in: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    index(tmp_path / "built")
+    monkeypatch.setenv("FAILS", "verify")
+
+    with registry(index(tmp_path / "published")) as place:
+        code = verify(
+            tmp_path, f"{place}/todo:latest", "--key=key.pub", f"--cosign={stand_in}", "--insecure"
+        )
+
+    said = capsys.readouterr().out
+    assert code == 1
+    assert said.startswith(f"Refused: {place}/todo@sha256:")
+    assert said.endswith(f"is not signed by {tmp_path}/key.pub: no matching signatures\n")
+
+
+def test_attestations_are_demanded_too(
+    stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(tmp_path / "built")
+    monkeypatch.setenv("FAILS", "verify-attestation")
+
+    with registry(index(tmp_path / "published")) as place:
+        code = verify(
+            tmp_path, f"{place}/todo:latest", "--key=key.pub", f"--cosign={stand_in}", "--insecure"
+        )
+
+    assert code == 1
+    # The index and both images are signed; then the first SBOM is missing.
+    assert (tmp_path / "cosign.log").read_text().split() == ["verify"] * 3 + ["verify-attestation"]
+
+
+def test_a_key_that_is_not_there_proves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index(tmp_path / "built")
+
+    assert "nowhere.pub: no such public key" in refused(
+        tmp_path, capsys, "built", "--key=nowhere.pub"
+    )
+
+
+def test_a_missing_cosign_proves_nothing(
+    stand_in: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    index(tmp_path / "built")
+    monkeypatch.setattr("shutil.which", lambda *_: None)
+
+    assert "cosign is not in PATH" in refused(tmp_path, capsys, "built", "--key=key.pub")

@@ -1,0 +1,167 @@
+"""Pushes an index by its digest, signs and describes it where a key is given, then tags it.
+
+Tags are moved last, so that a push that breaks off leaves them on the image they were on.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rules.publish import cosign as programs
+from rules.publish.cosign import CYCLONEDX, PROVENANCE, SPDX, Cosign
+from rules.publish.error import PublishError
+
+_TAG = re.compile(r"[\w][\w.-]{0,127}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="push",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-r", "--repository", required=True, metavar="HOST/NAME")
+    parser.add_argument("-t", "--tag", action="append", default=[], help="set this tag")
+    parser.add_argument("--sign", action="store_true", help="sign, attach SBOMs and provenance")
+    parser.add_argument("--key", metavar="FILE", help="private key, or the URI of a KMS")
+    parser.add_argument("--cosign", metavar="PROGRAM", help="cosign 3, where it is not in PATH")
+    parser.add_argument("--insecure", action="store_true", help="the registry may speak plain HTTP")
+    parser.add_argument("--index", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--crane", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--provenance", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--sbom", nargs=3, action="append", default=[], help=argparse.SUPPRESS)
+    return parser
+
+
+@dataclass(frozen=True)
+class Built:
+    """What Bazel made: the digests of an index and of its images by CPU."""
+
+    index: str
+    images: Mapping[str, str]
+
+
+def _built(layout: Path) -> Built:
+    def blob(digest: str) -> Any:
+        return json.loads((layout / "blobs" / digest.replace(":", "/", 1)).read_bytes())
+
+    (root,) = json.loads((layout / "index.json").read_text())["manifests"]
+    images = blob(root["digest"])["manifests"]
+    return Built(
+        root["digest"], {each["platform"]["architecture"]: each["digest"] for each in images}
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carries out the order and returns the exit code."""
+    options = _parser().parse_args(arguments)
+    base = Path(os.environ.get("BUILD_WORKING_DIRECTORY") or Path.cwd())
+    try:
+        _check(options)
+        built = _built(options.index)
+        if options.sign:
+            with _signer(options, base) as (cosign, key, public):
+                _push(options, built)
+                _sign(options, built, cosign, key, public)
+        else:
+            _push(options, built)
+        for tag in options.tag:
+            _crane(options, "tag", f"{options.repository}@{built.index}", tag)
+    except (PublishError, OSError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.repository}@{built.index}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Everything that can be known to be wrong before anything is sent."""
+    repository = options.repository
+    if "@" in repository or ":" in repository.rpartition("/")[2] or "/" not in repository:
+        raise PublishError(
+            f"expected a repository HOST/NAME without tag or digest, got {repository}. "
+            "Tags are set by --tag"
+        )
+    for tag in options.tag:
+        if not _TAG.fullmatch(tag):
+            raise PublishError(f"expected a tag of letters, digits, '_', '.' and '-', got {tag!r}")
+    if bool(options.key) != options.sign:
+        raise PublishError("--sign needs --key FILE or --key URI, and --key is for --sign alone")
+
+
+@contextmanager
+def _signer(options: argparse.Namespace, base: Path) -> Iterator[tuple[Cosign, str, Path]]:
+    """The program, the key and its public half: a wrong passphrase is found before a push."""
+    key = options.key if "://" in options.key else str(base / options.key)
+    with programs.cosign(options.cosign, insecure=options.insecure) as cosign:
+        yield cosign, key, cosign.public_key(key)
+
+
+def _push(options: argparse.Namespace, built: Built) -> None:
+    target = f"{options.repository}@{built.index}"
+    _crane(options, "push", str(options.index), target)
+
+
+def _crane(options: argparse.Namespace, command: str, *arguments: str) -> None:
+    flags = ["--insecure"] if options.insecure else []
+    done = subprocess.run(
+        [options.crane, command, *flags, *arguments], stdout=subprocess.DEVNULL, check=False
+    )
+    if done.returncode:
+        raise PublishError(
+            f"crane {command} failed for {options.repository}, see above. What was sent stays "
+            "there and is not sent again: run the same command once more. No tag was moved"
+        )
+
+
+def _sign(
+    options: argparse.Namespace, built: Built, cosign: Cosign, key: str, public: Path
+) -> None:
+    """Attaches what is not attached already, so that a second push adds nothing."""
+    references = {cpu: f"{options.repository}@{digest}" for cpu, digest in built.images.items()}
+    index = f"{options.repository}@{built.index}"
+    for reference in (index, *references.values()):
+        if not _signed(cosign, public, reference):
+            cosign.sign(key, reference)
+    for cpu, spdx, cyclonedx in options.sbom:
+        _attest(cosign, key, public, references[cpu], SPDX, Path(spdx))
+        _attest(cosign, key, public, references[cpu], CYCLONEDX, Path(cyclonedx))
+    with tempfile.TemporaryDirectory(prefix="image-push-") as folder:
+        predicate = Path(folder, "provenance.json")
+        statement = json.loads(options.provenance.read_bytes())
+        predicate.write_text(json.dumps(statement["predicate"]))
+        _attest(cosign, key, public, index, PROVENANCE, predicate)
+
+
+def _signed(cosign: Cosign, public: Path, reference: str) -> bool:
+    try:
+        cosign.signed(public, reference)
+    except PublishError:
+        return False
+    return True
+
+
+def _attest(
+    cosign: Cosign, key: str, public: Path, reference: str, kind: str, predicate: Path
+) -> None:
+    try:
+        there = cosign.attested(public, reference, kind)
+    except PublishError:
+        there = []
+    wanted = json.loads(predicate.read_bytes())
+    if not any(each["predicate"] == wanted for each in there):
+        cosign.attest(key, reference, kind, predicate)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,245 @@
+"""docker-registry from Debian, on loopback, with TLS and a password."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+USER, PASSWORD = "pusher", "secret"
+# The password by bcrypt, which is all that the registry takes.
+_HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
+_LOADERS = {"x86_64": "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"}
+# Far more than a start takes on a busy machine: what is awaited is the answer.
+_PATIENCE = 120
+
+
+def program(name: str, folder: Path) -> str:
+    """A command that runs a program of the tests' own Debian packages by their own loader."""
+    root = Path(os.environ["PROGRAMS"]).absolute()
+    loader = root / _LOADERS[os.uname().machine]
+    script = folder / name
+    script.write_text(
+        f'#!/bin/sh\nexec {loader} --library-path {loader.parent} {root}/usr/bin/{name} "$@"\n'
+    )
+    script.chmod(0o755)
+    return str(script)
+
+
+def certificate(folder: Path) -> None:
+    """Makes cert.pem, which is its own authority, and key.pem for 127.0.0.1."""
+    if not shutil.which("openssl"):
+        raise RuntimeError(
+            "openssl is not in PATH; expected the builder root's, or apt-get install"
+        )
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-days", "3650", "-subj", "/CN=registry"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"),
+        ],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+
+
+def credentials(folder: Path, place: str, password: str = PASSWORD) -> Path:
+    """A folder for DOCKER_CONFIG."""
+    folder.mkdir(exist_ok=True)
+    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {place: {"auth": auth}}}))
+    return folder
+
+
+@dataclass
+class Registry:
+    """A registry; `folder` holds its certificate, its configuration and what was pushed."""
+
+    folder: Path
+    port: int = 0
+    readonly: bool = False
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    def blobs(self) -> dict[str, int]:
+        """The sizes of all blobs, manifests among them, by their digests."""
+        blobs = self.folder / "storage/docker/registry/v2/blobs/sha256"
+        return {file.parent.name: file.stat().st_size for file in blobs.glob("*/*/data")}
+
+    def uploads(self) -> int:
+        """How many uploads of blobs were begun since the start."""
+        return (self.folder / "log").read_text().count('"POST /v2/')
+
+    def start(self) -> None:
+        """Starts it, and waits until it asks for a password."""
+        command = program("docker-registry", self.folder)
+        for attempt in range(5):
+            # Another program may have taken the port meanwhile.
+            if attempt or not self.port:
+                self.port = _free()
+            (self.folder / "htpasswd").write_text(_HTPASSWD)
+            (self.folder / "config.json").write_text(json.dumps(self._configuration()))
+            with (self.folder / "log").open("wb") as log:
+                self._process = subprocess.Popen(
+                    [command, "serve", str(self.folder / "config.json")],
+                    stdout=log,
+                    stderr=log,
+                    env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
+                )
+            if self._ready():
+                return
+            self.stop()
+        raise RuntimeError(f"the registry does not start: {(self.folder / 'log').read_text()}")
+
+    def _configuration(self) -> dict[str, object]:
+        return {
+            "version": "0.1",
+            "log": {"level": "warn"},
+            "storage": {
+                "filesystem": {"rootdirectory": str(self.folder / "storage")},
+                "maintenance": {"readonly": {"enabled": self.readonly}},
+            },
+            "auth": {"htpasswd": {"realm": "test", "path": str(self.folder / "htpasswd")}},
+            "http": {
+                "addr": self.place,
+                "tls": {
+                    "certificate": str(self.folder / "cert.pem"),
+                    "key": str(self.folder / "key.pem"),
+                },
+            },
+        }
+
+    def _ready(self) -> bool:
+        context = ssl.create_default_context(cafile=str(self.folder / "cert.pem"))
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                return False
+            try:
+                urllib.request.urlopen(f"https://{self.place}/v2/", timeout=10, context=context)
+            except urllib.error.HTTPError as error:
+                error.close()
+                return error.code == 401
+            except OSError:
+                time.sleep(0.05)
+        return False
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Ends it; what was pushed stays."""
+        if self._process:
+            self._process.send_signal(how)
+            self._process.wait()
+            self._process = None
+
+
+def _free() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[Registry]:
+    """A running registry in a folder that is there already."""
+    certificate(folder)
+    found = Registry(folder)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+class _Proxy:
+    """Passes on what comes, and counts what clients send."""
+
+    def __init__(self, port: int, limit: int, then: Callable[[], None]) -> None:
+        self._port = port
+        self._limit = limit
+        self._then = then
+        self._sent = 0
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+
+    def accept(self, listening: socket.socket) -> None:
+        """Serves until the listening socket is shut down."""
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._port))
+                except OSError:
+                    client.close()
+                    continue
+                self._sockets += [client, server]
+                self._start(client, server, counted=True)
+                self._start(server, client, counted=False)
+
+    def close(self) -> None:
+        """Hangs up on everybody."""
+        for each in self._sockets:
+            _hang_up(each)
+        for thread in self._threads:
+            thread.join()
+        for each in self._sockets:
+            each.close()
+
+    def _start(self, source: socket.socket, target: socket.socket, *, counted: bool) -> None:
+        thread = threading.Thread(target=self._pump, args=(source, target, counted))
+        self._threads.append(thread)
+        thread.start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        with suppress(OSError):
+            while block := source.recv(1 << 16):
+                if counted:
+                    self._count(len(block))
+                target.sendall(block)
+        _hang_up(source)
+        _hang_up(target)
+
+    def _count(self, size: int) -> None:
+        with self._lock:
+            before = self._sent
+            after = self._sent = before + size
+        if before < self._limit <= after:
+            self._then()
+
+
+def _hang_up(each: socket.socket) -> None:
+    with suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def cut(port: int, limit: int, then: Callable[[], None]) -> Iterator[int]:
+    """The port of a proxy that calls once when clients have sent so many bytes."""
+    proxy = _Proxy(port, limit, then)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        acceptor = threading.Thread(target=proxy.accept, args=(listening,))
+        acceptor.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            _hang_up(listening)
+            acceptor.join()
+            proxy.close()
