@@ -1,4 +1,4 @@
-"""Resolves requirements.in anew and writes requirements_lock.txt, for every CPU at once."""
+"""Resolves each requirements.in anew and writes requirements_lock.txt, for every CPU at once."""
 
 import argparse
 import importlib.util
@@ -13,6 +13,9 @@ from tools.locks import wheels
 from tools.locks.error import LockError
 from tools.requirements import pip_settings
 
+# Each has a requirements.in and the lock made of it: what is built and tested here, and what only a
+# test runs, held to no version of the former.
+FOLDERS = (".", "tests/remote")
 _REQUIREMENTS = "requirements.in"
 _LOCK = "requirements_lock.txt"
 _PYTHON = "3.13"
@@ -108,7 +111,7 @@ def _run(command: list[str], folder: Path, environment: dict[str, str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Updates the lock of the workspace that `bazel run` was started in."""
+    """Updates the locks of the workspace that `bazel run` was started in."""
     parser = argparse.ArgumentParser(prog=_COMMAND, description=__doc__)
     parser.add_argument(
         "packages", nargs="*", help="those whose versions may change (all where none is named)"
@@ -118,12 +121,14 @@ def main(arguments: list[str]) -> int:
     if folder is None:
         print(f"start this with `{_COMMAND}`", file=sys.stderr)
         return 1
-    try:
-        changed = update(Path(folder), options.packages, _program(), _run)
-    except LockError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print("\n".join(changed) or f"{_LOCK} is up to date")
+    for name in FOLDERS:
+        place = Path(name, _LOCK)
+        try:
+            changed = update(Path(folder, name), options.packages, _program(), _run)
+        except LockError as error:
+            print(f"{place}: {error}", file=sys.stderr)
+            return 1
+        print(f"{place}:", "\n".join(changed) or "nothing changed", sep="\n")
     return 0
 
 

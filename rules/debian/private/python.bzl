@@ -80,7 +80,8 @@ toolchain(
 
 def _pack(ctx, version):
     """Packs the standard library; library.py says why."""
-    if ctx.os.arch not in _HOSTS[ctx.attr.architecture]:
+    if ctx.os.name != "linux" or ctx.os.arch not in _HOSTS[ctx.attr.architecture]:
+        # The interpreter does not run here, where Bazel only sends it to others that run it.
         return
     library = "usr/lib/python" + version
     archive = "usr/lib/python{}.zip".format(version.replace(".", ""))

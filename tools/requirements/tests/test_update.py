@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tools.locks.error import LockError
+from tools.requirements import update as program
 from tools.requirements.update import changes, update
 
 UV = Path("uv")
@@ -73,6 +74,23 @@ def test_a_failure_leaves_the_lock_as_it_was(folder: Path, uv: Resolver) -> None
 
 def test_a_first_lock_can_be_written(tmp_path: Path) -> None:
     assert update(tmp_path, ["a"], UV, Resolver(locked(a="1")).run) == ["+ a 1"]
+
+
+def test_every_lock_of_the_workspace_is_updated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in program.FOLDERS:
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(program, "_program", lambda: UV)
+    monkeypatch.setattr(program, "_run", Resolver(locked(a="1")).run)
+
+    assert program.main([]) == 0
+    said = capsys.readouterr().out
+    for name in program.FOLDERS:
+        lock = Path(name, "requirements_lock.txt")
+        assert (tmp_path / lock).read_text() == locked(a="1")
+        assert f"{lock}:\n+ a 1\n" in said
 
 
 def test_extra_indexes_are_asked_where_the_default_one_does_not_do(

@@ -79,12 +79,13 @@ def unlocked(name, asking, repository, lock):
         Its text. A build that needs the package fails, and says what to do.
     """
     return _UNLOCKED.format(name = repr(name), message = repr(
-        ("{asking} names @{repository}//{name}, which {lock} has not. Write {name} in requirements.in, " +
+        ("{asking} names @{repository}//{name}, which {lock} has not. Write {name} in {wishes}, " +
          "with a reason, and lock it: `tools/bazel run //:requirements.update -- {name}`. " +
          "If the name is misspelt, correct it.").format(
             asking = asking,
             lock = lock,
             name = name,
             repository = repository,
+            wishes = lock.removesuffix("_lock.txt") + ".in",
         ),
     ))

@@ -181,7 +181,7 @@ def _hub_impl(ctx):
 _hub = repository_rule(
     implementation = _hub_impl,
     attrs = {
-        "apparent_name": attr.string(default = "pypi", doc = "What BUILD files call this repository."),
+        "apparent_name": attr.string(doc = "What BUILD files call this repository.", mandatory = True),
         "file": attr.string(doc = "What errors call the lock.", mandatory = True),
         "hub": attr.string(doc = "This repository's own name.", mandatory = True),
         "lock": attr.string(doc = "JSON: platform, package, pin.", mandatory = True),
@@ -215,6 +215,8 @@ def _declare(ctx, parse):
     lock = json.decode(listing)
     _hub(
         name = parse.hub_name,
+        # An extension is not told what use_repo() makes of a name: here, what follows the project's.
+        apparent_name = parse.hub_name.rpartition("_")[2],
         file = shown,
         hub = parse.hub_name,
         lock = listing,
