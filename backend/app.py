@@ -14,9 +14,11 @@ from backend.settings import Settings
 from backend.suggestions.client import AiClient
 from backend.suggestions.errors import AiFailure
 from backend.suggestions.problems import PROBLEMS as AI_PROBLEMS
+from backend.suggestions.problems import TYPES as AI_TYPES
 from backend.suggestions.routes import suggestion_routes
 from backend.todos.events import LOG, message
 from backend.todos.problems import PROBLEMS as TODO_PROBLEMS
+from backend.todos.problems import TYPES as TODO_TYPES
 from backend.todos.routes import todo_routes
 from backend.todos.store import KEYS
 from serving.data.check import DatabaseCheck
@@ -25,8 +27,10 @@ from serving.data.housekeeping import Housekeeping
 from serving.data.metrics import DatabaseMetrics
 from serving.data.migrate import MigrationAtStart
 from serving.data.problems import PROBLEMS as DATABASE_PROBLEMS
+from serving.data.problems import TYPES as DATABASE_TYPES
 from serving.feed.follower import Feed
 from serving.feed.metrics import FeedMetrics
+from serving.feed.problems import TYPES as FEED_TYPES
 from serving.feed.sockets import Sockets
 from serving.upstream.metrics import UpstreamMetrics
 from serving.watch.health import Health
@@ -38,6 +42,10 @@ Todos with optimistic concurrency, idempotent creation, a change feed and sugges
 service. Errors are problem documents (RFC 9457). Times are RFC 3339 in UTC. The change feed is a
 WebSocket at `/ws/todos`; see docs/websocket.md.
 """
+TAGS = {
+    "todos": "Todos: created, read, listed page by page, changed under a condition, deleted.",
+    "ai": "What the AI service makes of a text or a todo. It stores nothing.",
+}
 SUBPROTOCOL = "todo.v1"
 
 
@@ -83,6 +91,8 @@ def create_app(settings: Settings) -> TodoApplication:
         description=DESCRIPTION,
         lifespan=lifespan,
         example="no todo has the id 0199f0c6-0000-7000-8000-000000000000",
+        types=[*DATABASE_TYPES, *FEED_TYPES, *TODO_TYPES, *AI_TYPES],
+        tags=TAGS,
     )
     pool_metrics = DatabaseMetrics(app.registry)
     feed_metrics = FeedMetrics(app.registry)

@@ -8,7 +8,7 @@ class Identity:
     """Names of a service.
 
     Attributes:
-        name: as it is deployed, such as `hello`; in problem types, connections and requests.
+        name: as it is deployed, such as `hello`; in connections and requests.
         title: for people, such as `Hello`.
         module: the Python package that `python -m` runs.
         version: of the service, not of its image.
@@ -18,8 +18,3 @@ class Identity:
     title: str
     module: str
     version: str
-
-    @property
-    def problem_prefix(self) -> str:
-        """What the type of each of its problems begins with (RFC 9457 section 3.1.1, RFC 8141)."""
-        return f"urn:{self.name}:problem:"

@@ -6,13 +6,16 @@ from fastapi import APIRouter, Depends
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from backend.contract import problems
 from backend.suggestions.client import AiClient
 from backend.suggestions.models import ParsedTodo, ParseRequest, Suggestions
+from backend.suggestions.problems import TYPES
 from backend.suggestions.prompts import PARSE, SUGGEST
 from backend.todos.models import document
+from backend.todos.problems import OF_ONE
 from backend.todos.routes import PREFIX, read
 from serving.data.database import Database
+from serving.web.catalogue import OF_BODIES
+from serving.web.contract import problems
 from serving.web.responses import json_response
 from serving.web.security import ApiKey
 
@@ -37,7 +40,7 @@ def suggestion_routes(database: Database, ai: AiClient, api_key: ApiKey) -> APIR
         operation_id="parse_todo",
         summary="Turn a text into a draft",
         response_model=ParsedTodo,
-        responses=problems(413, 422, 502, 504),
+        responses=problems(*OF_BODIES, *TYPES),
     )
     async def parse_todo(text: ParseRequest) -> Response:
         """Have the AI service read a todo out of a text. Nothing is stored."""
@@ -49,7 +52,7 @@ def suggestion_routes(database: Database, ai: AiClient, api_key: ApiKey) -> APIR
         operation_id="suggest_for_todo",
         summary="Have sub-tasks, priority and due date suggested",
         response_model=Suggestions,
-        responses=problems(404, 422, 502, 504),
+        responses=problems(*OF_ONE, *TYPES),
     )
     async def suggest_for_todo(todo_id: UUID) -> Response:
         """Have the AI service propose how to go about a todo. Nothing is stored."""

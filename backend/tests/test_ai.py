@@ -109,7 +109,7 @@ async def test_a_failure_of_the_ai_service_is_a_clear_problem(
         response = await suggest(client)
     assert (response.status_code, response.json()["type"]) == (
         status,
-        f"urn:todo-backend:problem:ai-{slug}",
+        f"/problems/ai-{slug}",
     )
     assert response.headers["Content-Type"] == "application/problem+json"
     assert int(response.headers["Retry-After"]) == (7 if status == 503 else 1)

@@ -7,7 +7,6 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from backend.contract import ABOUT, problems
 from backend.schema import MIGRATIONS
 from backend.tests.conftest import open_app
 from backend.tests.process import Running
@@ -129,12 +128,6 @@ def test_idle_memory_stays_within_its_budget(sqlite_url: str) -> None:
         for _ in range(50):
             httpx.get(server.url + PATH)
         assert server.resident < 110_000 * 1024
-
-
-def test_a_declared_problem_says_what_it_means_for_todos() -> None:
-    declared = problems(404, 409, 412, 502, 504)
-    for status, meaning in ABOUT.items():
-        assert declared[status]["description"] == meaning
 
 
 @pytest.mark.parametrize(("revision", "are"), [(None, False), ("0001", True), ("0002", True)])

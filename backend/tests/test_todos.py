@@ -127,7 +127,7 @@ async def test_an_unknown_todo_is_a_404_problem(client: httpx.AsyncClient, metho
     response = await client.request(method, f"{PATH}/{todo_id}", json=body)
     assert response.status_code == 404
     assert response.json() == {
-        "type": "urn:todo-backend:problem:not-found",
+        "type": "/problems/not-found",
         "title": "Not Found",
         "status": 404,
         "detail": f"no todo has the id {todo_id}",
@@ -290,7 +290,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(client: httpx.AsyncClient, c
     response = await client.get(PATH, params={"cursor": cursor})
     assert (response.status_code, response.json()["type"]) == (
         422,
-        "urn:todo-backend:problem:invalid-cursor",
+        "/problems/invalid-cursor",
     )
 
 

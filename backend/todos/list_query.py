@@ -16,7 +16,7 @@ _LISTS = ("state", "priority")
 class ListQuery(BaseModel):
     """The query parameters of a list."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     limit: int = Field(20, ge=1, le=100, description="Items on a page.")
     cursor: str | None = Field(
@@ -75,8 +75,10 @@ def list_query(query_string: bytes) -> ListQuery:
         RequestValidationError: a value does not fit.
     """
     given = parse_qs(query_string.decode("latin-1"), keep_blank_values=True)
+    # Of several values of one that takes one, nobody knows which is meant.
     values: dict[str, Any] = {
-        name: tuple(found) if name in _LISTS else found[-1] for name, found in given.items()
+        name: tuple(found) if name in _LISTS or len(found) > 1 else found[0]
+        for name, found in given.items()
     }
     try:
         return ListQuery.model_validate(values)

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     StringConstraints,
 )
+from pydantic.config import JsonDict
 
 from backend.todos.tables import DESCRIPTION_MAX, TAG_MAX, TAGS_MAX, TITLE_MAX
 from serving.data.types import EARLIEST, LATEST
@@ -114,19 +115,28 @@ class TodoDraft(BaseModel):
     tags: Tags = []
 
 
+def _without_default(schema: JsonDict) -> None:
+    schema.pop("default", None)
+
+
+def _absent(description: str, default: Any = None) -> Any:
+    """A member of a patch. What is absent stays as it is, so that no default is documented."""
+    return Field(default, description=description, json_schema_extra=_without_default)
+
+
 class TodoPatch(BaseModel):
-    """A JSON merge patch (RFC 7396): what is absent stays, null goes back to the default."""
+    """A JSON merge patch (RFC 7396): what is absent stays, null goes back to a draft's default."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"state": "done", "due": None}]}
     )
 
-    title: Title = ""
-    description: Description | None = None
-    state: State | None = None
-    priority: Priority | None = None
-    due: Moment | None = None
-    tags: Tags | None = None
+    title: Title = _absent("One line. It cannot be null.", "")
+    description: Description | None = _absent("null empties it.")
+    state: State | None = _absent("null means `open`.")
+    priority: Priority | None = _absent("null means `normal`.")
+    due: Moment | None = _absent("RFC 3339 with an offset; kept in UTC. null takes it away.")
+    tags: Tags | None = _absent("null takes all away.")
 
     def applied_to(self, draft: TodoDraft) -> TodoDraft:
         """The patched draft."""

@@ -7,20 +7,30 @@ from fastapi import APIRouter, Depends, Header, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from backend.contract import problems
 from backend.todos import pagination, store
 from backend.todos.errors import TodoMissing
 from backend.todos.list_query import ListQuery, list_query
 from backend.todos.models import Todo, TodoDraft, TodoPage, TodoPatch, document
+from backend.todos.problems import INVALID_CURSOR, OF_CHANGES, OF_ONE
 from serving.data.database import Database
+from serving.data.problems import KEY_IN_USE, KEY_REUSED, OF_QUERIES
 from serving.feed.follower import Feed
-from serving.web.etag import ETAG, IF_MATCH, condition, etag, joined, matches_weakly
+from serving.web.catalogue import INVALID_REQUEST, OF_BODIES
+from serving.web.contract import fields, problems
+from serving.web.etag import IF_MATCH, condition, etag, joined, matches_weakly
+from serving.web.media import MERGE_PATCH
 from serving.web.responses import json_response
 from serving.web.security import ApiKey
 
 PREFIX = "/api/v1/todos"
 
 LOCATION = {"Location": {"description": "The new todo's URL.", "schema": {"type": "string"}}}
+REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "`true` where the Idempotency-Key had its todo already.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
 
 IfMatch = Annotated[
     str | None,
@@ -81,7 +91,7 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         operation_id="list_todos",
         summary="List todos",
         response_model=TodoPage,
-        responses=problems(422),
+        responses=problems(*OF_QUERIES, INVALID_REQUEST, INVALID_CURSOR),
         openapi_extra={"parameters": ListQuery.parameters()},
     )
     async def list_todos(request: Request) -> Response:
@@ -103,7 +113,10 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         summary="Create a todo",
         status_code=201,
         response_model=Todo,
-        responses={201: {"headers": ETAG | LOCATION}, **problems(409, 413, 422)},
+        responses={
+            201: {"headers": fields("ETag") | LOCATION | REPLAYED},
+            **problems(*OF_QUERIES, *OF_BODIES, KEY_IN_USE, KEY_REUSED),
+        },
     )
     async def create_todo(
         request: Request, draft: TodoDraft, idempotency_key: IdempotencyKey = None
@@ -130,9 +143,12 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         summary="Read a todo",
         response_model=Todo,
         responses={
-            200: {"headers": ETAG},
-            304: {"description": "It still has the ETag of If-None-Match."},
-            **problems(404, 422),
+            200: {"headers": fields("ETag")},
+            304: {
+                "description": "It still has the ETag of If-None-Match.",
+                "headers": fields("ETag"),
+            },
+            **problems(*OF_ONE),
         },
     )
     async def read_todo(
@@ -150,7 +166,7 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         operation_id="replace_todo",
         summary="Replace a todo",
         response_model=Todo,
-        responses={200: {"headers": ETAG}, **problems(404, 412, 413, 422)},
+        responses={200: {"headers": fields("ETag")}, **problems(*OF_CHANGES, *OF_BODIES)},
     )
     async def replace_todo(
         request: Request, todo_id: UUID, draft: TodoDraft, if_match: IfMatch = None
@@ -167,7 +183,12 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         operation_id="patch_todo",
         summary="Change a todo",
         response_model=Todo,
-        responses={200: {"headers": ETAG}, **problems(404, 412, 413, 422)},
+        responses={200: {"headers": fields("ETag")}, **problems(*OF_CHANGES, *OF_BODIES)},
+        openapi_extra={
+            "requestBody": {
+                "content": {MERGE_PATCH: {"schema": {"$ref": "#/components/schemas/TodoPatch"}}}
+            }
+        },
     )
     async def patch_todo(
         request: Request, todo_id: UUID, patch: TodoPatch, if_match: IfMatch = None
@@ -185,7 +206,7 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         operation_id="delete_todo",
         summary="Delete a todo",
         status_code=204,
-        responses=problems(404, 412, 422),
+        responses=problems(*OF_CHANGES),
     )
     async def delete_todo(request: Request, todo_id: UUID, if_match: IfMatch = None) -> Response:
         """Delete a todo."""

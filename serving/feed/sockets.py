@@ -121,7 +121,9 @@ class Sockets:
         address = websocket.client.host if websocket.client else "unknown"
         client = f"address:{address}" if principal == "anonymous" else f"key:{principal}"
         if self._by_client[client] >= settings.ws_max_connections_per_client:
-            raise Problem(429, "too-many-sockets", "this client holds all the sockets it may")
+            raise Problem(
+                429, "too-many-sockets-of-client", "this client holds all the sockets it may"
+            )
         return client, self._subprotocol if self._subprotocol in offered else None
 
     async def _serve_admitted(

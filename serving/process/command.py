@@ -49,7 +49,8 @@ def main[S: ServiceSettings](
         application: makes it. It should import what it needs when it is called: the process that
             supervises several workers never does, and the metrics library has to be told of them
             before it is imported.
-        commands: its own, besides serve, check-config, new-key, openapi and configuration.
+        commands: its own, besides serve, check-config, new-key, openapi, problems and
+            configuration.
 
     Returns:
         The exit code.
@@ -61,6 +62,8 @@ def main[S: ServiceSettings](
     if arguments.command == "openapi":
         print(json.dumps(application(settings()).openapi(), indent=2, sort_keys=True))
         return 0
+    if arguments.command == "problems":
+        return _problems(identity, application(settings()))
     if arguments.command == "configuration":
         return _configuration(identity, settings)
     try:
@@ -92,6 +95,7 @@ def _parser[S: ServiceSettings](
     key = names.add_parser("new-key", help="make an API key and its entry for API_KEYS")
     key.add_argument("name", help="whose key it is; it appears in logs")
     names.add_parser("openapi", help="print the OpenAPI document")
+    names.add_parser("problems", help="print the page about the types of problems, in Markdown")
     names.add_parser("configuration", help="print the page about the settings, in Markdown")
     return parser
 
@@ -117,6 +121,13 @@ def _new_key(settings: type[ServiceSettings], name: str) -> int:
         print(f"name: got {name!r}; expected 1 to 64 of A-Z a-z 0-9 _ . -", file=sys.stderr)
         return EX_CONFIG
     print(f"key, for the client:   {key}\nentry, for API_KEYS:   {entry}")
+    return 0
+
+
+def _problems(identity: Identity, application: "Application") -> int:
+    from serving.web.catalogue import page  # noqa: PLC0415
+
+    print(page(application.problem_types, identity.module), end="")
     return 0
 
 

@@ -1,6 +1,6 @@
 """The ASGI application of a service: FastAPI, with the gate around it and problems for errors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -12,11 +12,20 @@ from serving.watch.logs import AccessLog
 from serving.watch.metrics import RequestMetrics, tell_build
 from serving.watch.registry import Registry
 from serving.watch.settings import WatchSettings
+from serving.web.catalogue import ProblemType, catalogue
+from serving.web.contract import complete
+from serving.web.explanations import explanations
 from serving.web.gate import Gate
 from serving.web.origins import Origins
 from serving.web.problems import Problems, Translations
 from serving.web.security import ApiKey, Keys
 from serving.web.settings import WebSettings
+
+# Of the routes that every service has.
+TAGS = {
+    "operations": "For those who run the service: probes and metrics.",
+    "problems": "What the types of problems mean.",
+}
 
 
 class LongLived(Protocol):
@@ -45,6 +54,7 @@ class Application(FastAPI):
         api_key: the dependency that demands one.
         origins: which pages may call.
         problems: writes problem documents.
+        problem_types: all that its responses may have.
         long_lived: what has to be closed before the process can end.
     """
 
@@ -57,6 +67,8 @@ class Application(FastAPI):
         description: str,
         lifespan: Lifespan["Application"] | None = None,
         example: str = "there is nothing at this path",
+        types: Iterable[ProblemType] = (),
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Make an application without routes; nothing is connected before its lifespan starts.
 
@@ -67,6 +79,9 @@ class Application(FastAPI):
             description: of the OpenAPI document.
             lifespan: what runs around the serving, as FastAPI has it.
             example: the detail of a 404, for the document's example of a problem.
+            types: of the problems that the service's rooms answer with, besides those that every
+                service has.
+            tags: of the routes, and what each is about.
         """
         self.identity = identity
         self.lifecycle = Lifecycle()
@@ -74,10 +89,12 @@ class Application(FastAPI):
         self.keys = Keys(web)
         self.api_key = ApiKey(
             self.keys,
-            f"An API key, as `python -m {identity.module} new-key` makes it.",
+            "An API key as a bearer token (RFC 6750). The operator makes one with the service's "
+            "command `new-key`.",
         )
         self.origins = Origins(web)
-        self.problems = Problems(identity.problem_prefix)
+        self.problems = Problems()
+        self.problem_types = catalogue(types)
         self.long_lived: list[LongLived] = []
         self._web = web
         self._watch = watch
@@ -88,6 +105,10 @@ class Application(FastAPI):
             title=identity.title,
             version=identity.version,
             description=description,
+            openapi_tags=[
+                {"name": name, "description": about}
+                for name, about in {**(tags or {}), **TAGS}.items()
+            ],
             lifespan=lifespan,
             openapi_url="/openapi.json" if web.docs_enabled else None,
             docs_url=None,
@@ -107,6 +128,7 @@ class Application(FastAPI):
             routers: every router there is, operations included.
             translations: errors of the rooms that the routes use, and their problems.
         """
+        routers = [*routers, explanations(self.problem_types)]
         routes = [route for router in routers for route in router.routes]
         self.problems.install(self, routes, translations or {})
         for router in routers:
@@ -133,9 +155,7 @@ class Application(FastAPI):
         if self.openapi_schema is None:
             document = super().openapi()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas["ProblemDetails"] = self.problems.schema(self._example)
-            # FastAPI's own 422 body, which no route answers with.
-            for name in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(name, None)
+            schemas.update(self.problems.schemas(self._example))
+            complete(document, self.problem_types)
         assert self.openapi_schema is not None  # noqa: S101
         return self.openapi_schema

@@ -11,8 +11,6 @@ _LIST = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
 # What a client may send as If-Match, for the OpenAPI document.
 IF_MATCH = r'^(\*|[ \t,]*((W/)?"[!#-~\x80-\xff]*"[ \t]*(,[ \t,]*|$))*)$'
 
-ETAG = {"ETag": {"description": "The version, quoted.", "schema": {"type": "string"}}}
-
 
 def etag(version: int) -> str:
     """The strong entity tag of a version."""

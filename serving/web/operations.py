@@ -1,18 +1,34 @@
 """The routes for those who run a service: health and metrics."""
 
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from serving.watch.health import Health, Report
 from serving.watch.registry import CONTENT_TYPE, Registry
-from serving.web.contract import problems
+from serving.web.contract import Responses, problems
 from serving.web.responses import json_response
 from serving.web.security import ApiKey
 
-_UNREADY: dict[int | str, dict[str, Any]] = {503: {"model": Report, "description": "Not now."}}
+_ALWAYS = problems(keyed=False)
+_UNREADY: Responses = {
+    **_ALWAYS,
+    503: {
+        **_ALWAYS[503],
+        "description": "Not now. " + _ALWAYS[503]["description"],
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/Report"}},
+            **_ALWAYS[503]["content"],
+        },
+    },
+}
+
+
+class Exposition(Response):
+    """Metrics in Prometheus' text format."""
+
+    media_type = "text/plain"
 
 
 def operations_routes(
@@ -28,7 +44,7 @@ def operations_routes(
     """
     router = APIRouter(tags=["operations"])
 
-    @router.get("/health/live", operation_id="live", response_model=Report)
+    @router.get("/health/live", operation_id="live", response_model=Report, responses=_ALWAYS)
     async def live() -> Response:
         """Whether the process works. It asks nothing else: a restart would mend nothing else."""
         return _answer(health.live())
@@ -49,7 +65,8 @@ def operations_routes(
         "/metrics",
         operation_id="metrics",
         dependencies=[Depends(api_key)],
-        responses={200: {"content": {"text/plain": {}}}, 401: problems(about={})[401]},
+        response_class=Exposition,
+        responses=problems(),
     )
     async def metrics() -> Response:
         """Metrics in Prometheus' text format."""

@@ -8,24 +8,49 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+from pydantic.config import JsonDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
+
+from serving.web.catalogue import PREFIX
 
 MEDIA_TYPE = "application/problem+json"
 
 logger = logging.getLogger(__name__)
 
 
+class Fault(BaseModel):
+    """One of several faults of a request."""
+
+    location: list[str] = Field(
+        description="Where: `body`, `query`, `path` or `header`, then names and indices.",
+        examples=[["body", "title"]],
+    )
+    message: str = Field(description="What was expected.")
+
+
+def _without_default(schema: JsonDict) -> None:
+    # Absent rather than empty.
+    schema.pop("default", None)
+
+
 class ProblemDetails(BaseModel):
     """The members of a problem document (RFC 9457 section 3.1) and our one extension, `errors`."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[dict[str, Any]] | None = None
+    type: str = Field(
+        description="The path at which the service explains it.",
+        json_schema_extra={"format": "uri-reference"},
+    )
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What was expected, and what came.")
+    errors: list[Fault] = Field(
+        [],
+        description="Each fault, where there may be several.",
+        json_schema_extra=_without_default,
+    )
 
 
 class Problem(HTTPException):
@@ -66,19 +91,12 @@ def unavailable(slug: str, detail: str, retry_after: float = 1, *, warns: bool =
 
 
 class Problems:
-    """Writes problem documents.
-
-    Args:
-        prefix: what the type of each problem begins with.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    """Writes problem documents."""
 
     def document(self, status: int, slug: str, detail: str) -> dict[str, Any]:
         """The members of a problem document."""
         return {
-            "type": self._prefix + slug,
+            "type": PREFIX + slug,
             "title": HTTPStatus(status).phrase,
             "status": status,
             "detail": detail,
@@ -98,10 +116,13 @@ class Problems:
             media_type=MEDIA_TYPE,
         )
 
-    def schema(self, detail: str) -> dict[str, Any]:
-        """The JSON schema of a problem document; `detail` is that of a 404, for the example."""
+    def schemas(self, detail: str) -> dict[str, Any]:
+        """The JSON schemas of problem documents; `detail` is that of a 404, for the example."""
         schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
-        return {**schema, "examples": [self.document(404, "not-found", detail)]}
+        return {
+            **schema.pop("$defs"),
+            "ProblemDetails": {**schema, "examples": [self.document(404, "not-found", detail)]},
+        }
 
     def install(
         self, app: FastAPI, routes: Sequence[BaseRoute], translations: Translations

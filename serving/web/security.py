@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
+from serving.web.media import check_media_type, media_types
 from serving.web.problems import Problem
 from serving.web.settings import WebSettings
 
@@ -81,7 +82,7 @@ class ApiKey(SecurityBase):
     def __init__(self, keys: Keys, description: str) -> None:
         self._keys = keys
         self.model = HTTPBearer(description=description)
-        self.scheme_name = "apiKey"
+        self.scheme_name = "bearerKey"
 
     async def __call__(self, request: Request) -> None:
         """Let the request through or raise a 401 problem."""
@@ -94,7 +95,7 @@ class ApiKey(SecurityBase):
 
     @property
     def route_class(self) -> type[APIRoute]:
-        """Routes that check the key before anything else.
+        """Routes that check the key before anything else, then what kind of body there is.
 
         FastAPI reads and parses a body before it asks any dependency: strangers would be told what
         is wrong with it.
@@ -105,11 +106,14 @@ class ApiKey(SecurityBase):
             """A route for those who have a key."""
 
             def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-                """The key first, then FastAPI's own."""
+                """The key first, the media type, then FastAPI's own."""
                 handle = super().get_route_handler()
+                taken = media_types(self)
 
                 async def checked(request: Request) -> Response:
                     check(request)
+                    if taken:
+                        check_media_type(request, taken)
                     return await handle(request)
 
                 return checked

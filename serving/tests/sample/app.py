@@ -23,9 +23,12 @@ from serving.data.idempotency import KeyedRequest
 from serving.data.ids import new_id
 from serving.data.metrics import DatabaseMetrics
 from serving.data.migrate import MigrationAtStart
+from serving.data.problems import OF_QUERIES
 from serving.data.problems import PROBLEMS as DATABASE_PROBLEMS
+from serving.data.problems import TYPES as DATABASE_TYPES
 from serving.feed.follower import Feed
 from serving.feed.metrics import FeedMetrics
+from serving.feed.problems import TYPES as FEED_TYPES
 from serving.feed.sockets import Sockets
 from serving.tests.sample.identity import IDENTITY
 from serving.tests.sample.settings import Settings
@@ -35,14 +38,15 @@ from serving.upstream.errors import UpstreamFailure
 from serving.upstream.limits import Limits
 from serving.upstream.metrics import UpstreamMetrics
 from serving.upstream.problems import PROBLEMS as UPSTREAM_PROBLEMS
+from serving.upstream.problems import types
 from serving.watch.health import Health
 from serving.web.application import Application
+from serving.web.catalogue import INVALID_REQUEST, NOT_FOUND, OF_BODIES
 from serving.web.contract import problems
 from serving.web.operations import operations_routes
 from serving.web.problems import Problem
 from serving.web.responses import json_response
 
-ABOUT = {404: "There is no such note.", 502: "The translator failed.", 504: "It was too slow."}
 LIMITS = Limits(
     connect_timeout=0.5,
     read_timeout=0.5,
@@ -66,6 +70,9 @@ class TranslatorFailure(UpstreamFailure):
 
     service: ClassVar[str] = "translator"
     title: ClassVar[str] = "the translator"
+
+
+TYPES = types(TranslatorFailure)
 
 
 class Draft(BaseModel):
@@ -109,6 +116,7 @@ def create_app(settings: Settings) -> SampleApplication:
         description="Notes.",
         lifespan=lifespan,
         example="no note has this id",
+        types=[*DATABASE_TYPES, *FEED_TYPES, *TYPES],
     )
     pool_metrics = DatabaseMetrics(app.registry)
     feed_metrics = FeedMetrics(app.registry)
@@ -184,13 +192,13 @@ def _routes(app: SampleApplication) -> APIRouter:
             raise Problem(404, "not-found", f"no note has the id {note_id}")
         return dict(rows[0])
 
-    @router.get("", responses=problems(422, about=ABOUT))
+    @router.get("", responses=problems(*OF_QUERIES, INVALID_REQUEST))
     async def list_notes(limit: int = 100) -> Response:
         """The oldest notes."""
         rows = await database.rows(PAGE, {"limit": limit})
         return json_response(to_json([dict(row) for row in rows]))
 
-    @router.post("", status_code=201, responses=problems(409, 413, 422, about={409: "Wait."}))
+    @router.post("", status_code=201, responses=problems(*DATABASE_TYPES, *OF_BODIES))
     async def write_note(
         request: Request, draft: Draft, idempotency_key: Annotated[str | None, Header()] = None
     ) -> Response:
@@ -214,12 +222,12 @@ def _routes(app: SampleApplication) -> APIRouter:
         app.feed.poke()
         return json_response(to_json(note), 201, {"Location": f"/notes/{note['id']}"})
 
-    @router.get("/{note_id}", responses=problems(404, 422, about=ABOUT))
+    @router.get("/{note_id}", responses=problems(*OF_QUERIES, NOT_FOUND))
     async def read_note(note_id: UUID) -> Response:
         """Read one note."""
         return json_response(to_json(await read(note_id)))
 
-    @router.post("/{note_id}/translation", responses=problems(404, 502, 504, about=ABOUT))
+    @router.post("/{note_id}/translation", responses=problems(*OF_QUERIES, NOT_FOUND, *TYPES))
     async def translate(note_id: UUID) -> Response:
         """Have a note translated; no connection is held meanwhile."""
         note = await read(note_id)

@@ -31,8 +31,8 @@ async def test_a_failure_is_a_problem_and_opens_the_breaker_in_the_metrics(
         found = samples((await client.get("/metrics")).text)
     assert [one.status_code for one in failed] == [502, 502, 502, 503]
     assert failed[0].headers["Content-Type"] == "application/problem+json"
-    assert failed[0].json()["type"] == "urn:sample:problem:translator-error-status"
-    assert failed[3].json()["type"] == "urn:sample:problem:translator-circuit-open"
+    assert failed[0].json()["type"] == "/problems/translator-error-status"
+    assert failed[3].json()["type"] == "/problems/translator-circuit-open"
     assert failed[3].headers["Retry-After"] == "1"
     assert found['translator_circuit_breaker_state{state="open"}'] == 1
 

@@ -48,7 +48,7 @@ async def test_readiness_fails_while_the_database_is_down() -> None:
     assert component(ready.json(), "database")["status"] == "unavailable"
     assert (live.status_code, startup.status_code) == (200, 503)
     assert notes.status_code == 503
-    assert notes.json()["type"] == "urn:sample:problem:database-unavailable"
+    assert notes.json()["type"] == "/problems/database-unavailable"
     assert int(notes.headers["Retry-After"]) >= 1
 
 
@@ -230,7 +230,7 @@ async def test_an_unexpected_error_is_a_500_problem_without_its_message(
         monkeypatch.setattr(app.database, "rows", fail)
         response = await client.get(PATH)
     assert response.status_code == 500
-    assert response.json()["type"] == "urn:sample:problem:internal"
+    assert response.json()["type"] == "/problems/internal"
     assert "hunter2" not in response.text
     assert "x-content-type-options" in response.headers
     assert "RuntimeError: hunter2" in caplog.text

@@ -60,7 +60,7 @@ async def test_errors_of_the_rooms_below_become_the_problems_they_are_translated
     async with client_of(application()) as client:
         response = await client.get("/rooms/13")
     assert response.status_code == 409
-    assert response.json()["type"] == "urn:inn-keeper:problem:taken"
+    assert response.json()["type"] == "/problems/taken"
 
 
 async def test_a_defect_is_a_500_that_tells_nothing() -> None:
@@ -74,7 +74,7 @@ def test_the_document_has_problems_in_place_of_the_frameworks_errors() -> None:
     schemas = document["components"]["schemas"]
     assert {"HTTPValidationError", "ValidationError"} & set(schemas) == set()
     example = schemas["ProblemDetails"]["examples"][0]
-    assert example["type"] == "urn:inn-keeper:problem:not-found"
+    assert example["type"] == "/problems/not-found"
     assert example["detail"] == "no room has this number"
     assert (document["info"]["title"], document["info"]["version"]) == ("Inn", "4.5.6")
 
@@ -85,9 +85,28 @@ def test_the_document_is_made_once() -> None:
 
 
 def test_the_scheme_of_keys_names_the_command_that_makes_one() -> None:
-    scheme = application().openapi()["components"]["securitySchemes"]["apiKey"]
+    scheme = application().openapi()["components"]["securitySchemes"]["bearerKey"]
     assert scheme["scheme"] == "bearer"
-    assert "python -m inn new-key" in scheme["description"]
+    assert "`new-key`" in scheme["description"]
+
+
+def test_every_tag_of_an_operation_is_described() -> None:
+    document = application().openapi()
+    described = {one["name"] for one in document["tags"] if one["description"]}
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    assert {tag for one in operations for tag in one.get("tags", [])} <= described
+
+
+async def test_the_type_of_a_problem_leads_to_its_explanation() -> None:
+    async with client_of(application()) as client:
+        problem = (await client.get("/nowhere")).json()
+        explanation = (await client.get(problem["type"])).json()
+        assert explanation["type"] == problem["type"] == "/problems/not-found"
+        assert (explanation["status"], explanation["title"]) == (404, "Not Found")
+        assert explanation["meaning"].endswith(".")
+        listed = (await client.get("/problems")).json()["items"]
+        assert explanation in listed
+        assert (await client.get("/problems/none")).status_code == 404
 
 
 @pytest.mark.parametrize(("enabled", "status"), [(True, 200), (False, 404)])

@@ -31,11 +31,11 @@ async def test_a_fault_is_told_by_its_place_and_the_input_is_not_echoed(
 
 def test_a_problem_is_a_document_with_its_type_and_headers() -> None:
     problem = Problem(412, "stale", "it has changed", headers={"ETag": "3"})
-    response = Problems("urn:inn:problem:").respond(problem)
+    response = Problems().respond(problem)
     assert response.media_type == MEDIA_TYPE
     assert response.headers["ETag"] == "3"
     assert response.body == (
-        b'{"type":"urn:inn:problem:stale","title":"Precondition Failed","status":412,'
+        b'{"type":"/problems/stale","title":"Precondition Failed","status":412,'
         b'"detail":"it has changed"}'
     )
 

@@ -223,7 +223,7 @@ def test_an_open_breaker_waits_its_time_and_no_longer(
     at_once = client.post(f"{path}/suggestions")
     if time.monotonic() - opened < RECOVERY_SECONDS:
         assert at_once.status_code == 503, at_once.text
-        assert at_once.json()["type"] == "urn:todo-backend:problem:ai-circuit-open"
+        assert at_once.json()["type"] == "/problems/ai-circuit-open"
         assert stack.ai.calls == calls
 
     def suggested() -> bool:

@@ -152,7 +152,7 @@ def test_a_slow_database_is_called_slow_and_costs_no_connection(
 
     for answer in answers:
         assert answer.status_code == 503, answer.text
-        assert answer.json()["type"] == "urn:todo-backend:problem:database-slow"
+        assert answer.json()["type"] == "/problems/database-slow"
         assert int(answer.headers["retry-after"]) >= 1
     # The time of two statements, and some for a busy machine.
     assert seconds < 6
@@ -201,7 +201,7 @@ def test_a_broken_ai_service_is_left_alone_until_it_works(
     assert set(first) <= {502, 503, 504}, first
     # Open: nobody is asked.
     assert opened.status_code == 503, opened.text
-    assert opened.json()["type"] == "urn:todo-backend:problem:ai-circuit-open"
+    assert opened.json()["type"] == "/problems/ai-circuit-open"
     assert ai.calls == calls
 
     # Half-open after two seconds: one trial call, which closes it.
