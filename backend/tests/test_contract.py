@@ -1,5 +1,6 @@
 """The OpenAPI document: that it is the committed one, and that the service keeps to it."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -20,12 +21,17 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+import backend
+import serving
 from backend.app import create_app
+from backend.identity import IDENTITY
 from backend.tests.conftest import fresh_database, settings_for
 from backend.tests.process import Running
+from serving.web.catalogue import page
 from tools.dev.ai import AiStub
 
 DOCUMENT = Path(__file__).parents[1] / "openapi.json"
+PROBLEMS = Path(__file__).parents[2] / "docs/problems.md"
 
 
 def test_the_committed_document_is_the_real_one() -> None:
@@ -33,6 +39,61 @@ def test_the_committed_document_is_the_real_one() -> None:
     assert json.loads(DOCUMENT.read_text()) == real, (
         "run: tools/bazel run //backend -- openapi > backend/openapi.json"
     )
+
+
+def test_the_committed_page_of_problems_is_the_real_one() -> None:
+    remedy = "run: tools/bazel run //backend -- problems > docs/problems.md"
+    types = create_app(settings_for("sqlite:///x")).problem_types
+    assert PROBLEMS.read_text() == page(types, IDENTITY.module), remedy
+
+
+def raised() -> Iterator[tuple[str, int]]:
+    """The slug and status of each problem that the sources make."""
+    for package in (serving, backend):
+        for file in Path(package.__path__[0]).rglob("*.py"):
+            if "tests" in file.parts:
+                continue
+            for node in ast.walk(ast.parse(file.read_text())):
+                if not isinstance(node, ast.Call):
+                    continue
+                name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
+                words = [one.value for one in node.args if isinstance(one, ast.Constant)]
+                match name, words:
+                    case "Problem" | "Refusal", [int(status), str(slug), *_]:
+                        yield slug, status
+                    case "unavailable", [str(slug), *_]:
+                        yield slug, 503
+                    case "_failure" | "AiFailure", [str(outcome), int(status), *_]:
+                        yield f"ai-{outcome}", status
+
+
+def test_every_problem_that_is_answered_is_declared_and_no_other() -> None:
+    types = create_app(settings_for("sqlite:///x")).problem_types
+    # What the framework raises has the phrase of its status as slug.
+    framework = {("not-found", 404), ("method-not-allowed", 405)}
+    assert {(one.slug, one.status) for one in types} == {*raised(), *framework}
+
+
+def test_every_tag_is_described_and_every_operation_has_one() -> None:
+    document = json.loads(DOCUMENT.read_text())
+    described = {one["name"]: one["description"] for one in document["tags"]}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert all(described[tag] for tag in operation["tags"])
+            assert operation["tags"]
+
+
+def test_metrics_are_declared_as_text() -> None:
+    responses = json.loads(DOCUMENT.read_text())["paths"]["/metrics"]["get"]["responses"]
+    assert list(responses["200"]["content"]) == ["text/plain"]
+
+
+def test_a_patch_declares_what_it_is_and_no_default() -> None:
+    document = json.loads(DOCUMENT.read_text())
+    body = document["paths"]["/api/v1/todos/{todo_id}"]["patch"]["requestBody"]
+    assert set(body["content"]) == {"application/json", "application/merge-patch+json"}
+    patch = document["components"]["schemas"]["TodoPatch"]
+    assert not [name for name, one in patch["properties"].items() if "default" in one]
 
 
 def test_every_example_fits_its_schema() -> None:

@@ -209,7 +209,7 @@ async def test_a_key_cannot_be_used_for_another_body(client: httpx.AsyncClient) 
     await client.post(PATH, json={"title": "x"}, headers=headers)
     response = await client.post(PATH, json={"title": "y"}, headers=headers)
     assert response.status_code == 422
-    assert response.json()["type"].endswith(":idempotency-key-reused")
+    assert response.json()["type"].endswith("/idempotency-key-reused")
 
 
 async def test_twenty_racing_creates_with_one_key_create_one_todo(
@@ -240,7 +240,7 @@ async def test_a_repetition_waits_for_the_first_request_only_so_long(
         )
         response = await client.post(PATH, json={"title": "x"}, headers=headers)
         assert response.status_code == 409
-        assert response.json()["type"].endswith(":idempotency-key-in-use")
+        assert response.json()["type"].endswith("/idempotency-key-in-use")
         assert response.headers["Retry-After"] == "1"
         # The first one fails after all: its key is free again.
         await transaction.rollback()
