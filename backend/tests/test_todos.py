@@ -270,6 +270,41 @@ async def test_lists_filter_by_state_priority_due_and_text(client: httpx.AsyncCl
     assert await titles(q="_") == []
 
 
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ("status=done", ["query", "status"]),
+        ("state=done&Limit=1", ["query", "Limit"]),
+        ("=", ["query", ""]),
+        ("limit=1&limit=100", ["query", "limit"]),
+        ("q=a&q=b", ["query", "q"]),
+    ],
+)
+async def test_a_misspelt_or_doubled_filter_does_not_return_everything(
+    client: httpx.AsyncClient, query: str, fault: list[str]
+) -> None:
+    response = await client.get(f"{PATH}?{query}")
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request")
+    assert [one["location"] for one in response.json()["errors"]] == [fault]
+
+
+async def test_a_patch_may_say_what_it_is(client: httpx.AsyncClient) -> None:
+    todo = await create(client, title="x")
+    response = await client.patch(
+        f"{PATH}/{todo['id']}",
+        content=b'{"title":"y"}',
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
+    assert (response.status_code, response.json()["title"]) == (200, "y")
+
+
+async def test_a_todo_in_another_media_type_is_not_stored(client: httpx.AsyncClient) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        response = await client.post(PATH, content=b'{"title":"x"}', headers={"Content-Type": kind})
+        assert response.status_code == 415
+    assert (await client.get(PATH)).json()["items"] == []
+
+
 async def test_lists_sort_with_undated_todos_last(client: httpx.AsyncClient) -> None:
     await create(client, title="undated", priority="low")
     await create(client, title="late", due="2031-01-01T00:00:00Z", priority="urgent")

@@ -264,6 +264,11 @@ def test_the_monitor_scrapes_the_service_by_name() -> None:
 
     assert endpoint["port"] in {port["name"] for port in found["spec"]["ports"]}
     assert endpoint["path"] in create_app(Settings()).openapi()["paths"]
+    # Its Secret is the operator's to make: in prod metrics need a key.
+    assert endpoint["authorization"] == {
+        "type": "Bearer",
+        "credentials": {"name": f"{NAME}-metrics", "key": "key"},
+    }
     wanted = monitor["spec"]["selector"]["matchLabels"].items()
     assert wanted <= found["metadata"]["labels"].items()
 
