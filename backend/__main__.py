@@ -27,9 +27,32 @@ def migrate(settings: Settings) -> int:
     return asyncio.run(run(settings, settings, MIGRATIONS, name=IDENTITY.name))
 
 
+def doctor(settings: Settings) -> int:
+    """Look at what the service needs, a line for each thing."""
+    from backend.schema import MIGRATIONS  # noqa: PLC0415
+    from backend.suggestions.client import ai_peer  # noqa: PLC0415
+    from backend.todos.tables import metadata  # noqa: PLC0415
+    from serving.data.database import Database  # noqa: PLC0415
+    from serving.data.doctor import database  # noqa: PLC0415
+    from serving.upstream.doctor import peer  # noqa: PLC0415
+    from serving.watch.doctor import process, run  # noqa: PLC0415
+
+    pool = Database(settings, name=IDENTITY.name, pool_size=1)
+    return run(
+        [
+            process(settings.max_connections),
+            database(pool, MIGRATIONS, metadata.sorted_tables),
+            peer(ai_peer(settings), "none is configured (AI_BASE_URL)"),
+        ]
+    )
+
+
+DOCTOR = Command(
+    name="doctor", about="look at database, AI service and limits from here", run=doctor
+)
 MIGRATE = Command(
     name="migrate", about="bring the database's schema to the newest revision", run=migrate
 )
 
 if __name__ == "__main__":
-    sys.exit(main(IDENTITY, Settings, application, [MIGRATE]))
+    sys.exit(main(IDENTITY, Settings, application, [MIGRATE, DOCTOR]))
