@@ -12,7 +12,7 @@ from serving.data.errors import DatabaseError
 from serving.data.migrate import Migrations, current_revision
 from serving.watch.doctor import Examination, Finding, Verdict
 
-# Todos are stamped with this process's clock; beyond it, orders of several replicas mislead.
+# Rows are stamped with this process's clock; beyond it, orders of several replicas mislead.
 SKEW_SECONDS = 2.0
 
 _ABOUT = text(

@@ -93,7 +93,7 @@ async def test_a_superuser_is_a_warning(postgres_url: str) -> None:
 
 
 async def test_a_database_that_is_away_says_where_to_look() -> None:
-    findings = await found("postgresql://todo:hunter2@127.0.0.1:1/todo")
+    findings = await found("postgresql://sample:hunter2@127.0.0.1:1/sample")
     database = findings["database"]
     assert database.verdict == "failed"
     assert "DATABASE_URL" in database.text

@@ -31,7 +31,9 @@ PAGES = {
     "docs/deployment.md",
     "docs/development.md",
     "docs/performance.md",
+    "docs/problems.md",
     "docs/security.md",
+    "docs/troubleshoot.md",
     "docs/websocket.md",
     "docs/your-service.md",
 }
