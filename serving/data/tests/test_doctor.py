@@ -1,6 +1,7 @@
 """What `doctor` says of a database."""
 
 import re
+import time
 
 import asyncpg
 import pytest
@@ -38,8 +39,8 @@ async def test_version_and_clock_are_told(postgres_url: str) -> None:
 async def test_a_clock_that_differs_is_a_warning(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = doctor.time.time
-    monkeypatch.setattr(doctor.time, "time", lambda: real() - 60)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 60)
     clock = (await found(postgres_url))["clock"]
     assert clock.verdict == "warning"
     assert "60.0 s ahead" in clock.text

@@ -249,7 +249,7 @@ class Server:
         self.surroundings = Surroundings(
             limits=configured,
             clock=Clock(configured.shortest),
-            problems=Problems("https://example.org/problems/"),
+            problems=Problems(),
             count=lambda reason: self.refused.update([reason]),
             probes=(b"/health/", b"/metrics"),
         )

@@ -23,5 +23,5 @@ def test_a_refusal_says_why_and_is_counted_by_its_reason() -> None:
     metrics.count(refusal.slug)
     metrics.count(refusal.slug)
     assert str(refusal) == "expected better"
-    assert b"expected better" in refusal.response(Problems("x:"))
+    assert b"expected better" in refusal.response(Problems())
     assert 'http_refused_total{reason="bad-request"} 2.0' in registry.expose().decode()

@@ -44,7 +44,7 @@ async def pass_through(chunks: Sequence[bytes]) -> bytes:
         lifecycle=Lifecycle(),
         metrics=RequestMetrics(Registry()),
         log=AccessLog(settings),
-        problems=Problems("x:"),
+        problems=Problems(),
     )
     scope = {
         "type": "http", "method": "POST", "path": "/", "raw_path": b"/", "query_string": b"",
