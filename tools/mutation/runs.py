@@ -161,8 +161,9 @@ class Runner:
             code = _pytest(copy.place, tests)
             if imported is not None:
                 imported.write_text("\n".join(_imported(copy.place)))
-            sys.stdout.flush()
         finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(code)
 
     def _enter(self, place: Path, log: Path | None) -> None:
@@ -196,7 +197,8 @@ def _imported(place: Path) -> Iterator[str]:
     Private ones come with those that they belong to: `_asyncio` imported before `asyncio` is
     another one.
     """
-    own = _own(place) | {"__main__", "conftest"}
+    # hypothesis has to be imported by its plugin, or complains.
+    own = _own(place) | {"__main__", "conftest", "hypothesis"}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""
         if name[0] != "_" and name.partition(".")[0] not in own and not file.startswith(str(place)):
