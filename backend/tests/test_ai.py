@@ -119,7 +119,7 @@ async def test_without_an_ai_service_only_its_routes_say_so(sqlite_url: str) -> 
     async with open_app(sqlite_url) as (_, client):
         response = await suggest(client)
         ready = await client.get("/health/ready")
-    assert response.json()["type"].split(":")[-1] == "ai-not-configured"
+    assert response.json()["type"].split("/")[-1] == "ai-not-configured"
     assert (response.status_code, ready.json()["status"]) == (503, "ok")
 
 
@@ -168,7 +168,7 @@ async def test_the_settings_bound_the_calls(stub: AiStub, sqlite_url: str) -> No
     stub.behaviour = responds(b"", 500)
     settings = options(stub, ai_breaker_failures=2)
     async with open_app(sqlite_url, **settings) as (_, client):
-        slugs = [(await suggest(client)).json()["type"].split(":")[-1] for _ in range(3)]
+        slugs = [(await suggest(client)).json()["type"].split("/")[-1] for _ in range(3)]
         found = samples((await client.get("/metrics")).text)
     assert slugs == ["ai-error-status", "ai-error-status", "ai-circuit-open"]
     assert found['ai_calls_total{outcome="circuit-open"}'] == 1

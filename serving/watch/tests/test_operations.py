@@ -117,7 +117,7 @@ async def test_readiness_is_true_while_the_whole_pool_is_in_use(database_url: st
             ready = await client.get("/health/ready")
             notes = await client.get(PATH)
         assert ready.status_code == 200
-        assert (notes.status_code, notes.json()["type"].split(":")[-1]) == (503, "database-busy")
+        assert (notes.status_code, notes.json()["type"].split("/")[-1]) == (503, "database-busy")
         assert notes.headers["Retry-After"] == "1"
         assert (await client.get(PATH)).status_code == 200
 
