@@ -106,6 +106,7 @@ _TIME = re.compile(
 _PATH = re.compile(r"(?<![\w:/])(?:file://)?(?:/[\w.+@~%:=,-]+){2,}/?")
 # A folder's name may have spaces in it; where the path ends is then seen from the line's end alone.
 _SPACED_PATH = re.compile(r"(?<![\w:/])(?:/[^/\n\0\"'<>|:]+){2,}/?")
+_YEAR = re.compile(r"\b(?:19[7-9]|20[0-9])\d\b")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b")
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 _DIGEST = re.compile(
@@ -143,6 +144,8 @@ def of_text(left: str, right: str) -> Cause | None:
         _SPACED_PATH.sub("\0", left) == _SPACED_PATH.sub("\0", right)
     ):
         return PATH
+    if _YEAR.sub("\0", left) == _YEAR.sub("\0", right):
+        return CLOCK
     if sorted(left.splitlines()) == sorted(right.splitlines()):
         return of_order(left.splitlines(), right.splitlines())
     words, others = _WORD.findall(left), _WORD.findall(right)

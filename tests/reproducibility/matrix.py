@@ -19,8 +19,8 @@ from tests.reproducibility.variations import BASELINE, RELEASE, Machine, Variati
 
 SAME, DIFFERENT, FAILED, NOT_RUN = "same", "different", "failed", "not run"
 _GIGABYTES = 4.0
-# What of a builder root could get into an image.
-_OF_INTEREST = ("git", "gzip", "libc6", "openjdk-", "python3", "tar", "xz-utils", "zlib1g", "zstd")
+# What of a builder root could get into an image, the likeliest first.
+_OF_INTEREST = ("zlib1g", "gzip", "xz-utils", "zstd", "tar", "python3", "libc6", "openjdk-", "git")
 _SHOWN = 8
 
 
@@ -195,9 +195,10 @@ class Matrix:
         mine = _versions(self._place.builder)
         theirs = _versions(roots / machine.root_key(built.output))
         changed = [
-            f"{name} {mine[name]} -> {version}"
-            for name, version in sorted(theirs.items())
-            if name.startswith(_OF_INTEREST) and mine.get(name, version) != version
+            f"{name} {mine[name]} -> {theirs[name]}"
+            for start in _OF_INTEREST
+            for name in sorted(theirs)
+            if name.startswith(start) and mine.get(name, theirs[name]) != theirs[name]
         ]
         more = [f"and {len(changed) - _SHOWN} more"] if len(changed) > _SHOWN else []
         return "; ".join([*changed[:_SHOWN], *more])

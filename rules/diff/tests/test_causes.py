@@ -84,6 +84,8 @@ def test_created_in_the_config_is_a_clock(tmp_path: Path) -> None:
         ("made Tue Nov 24 10:00:00 UTC 2026", "made Mon Jan 5 1:0 2025", None),
         ("Date: 24 Nov 2026 10:00:00 GMT", "Date: 2 Jan 2025 03:04:05 GMT", cause.CLOCK),
         ("time = 1790000000\n", "time = 1690000000\n", cause.CLOCK),
+        ("built in 2026\n", "built in 2036\n", cause.CLOCK),
+        ("version 3026\n", "version 3036\n", None),
         ("from /home/ann/src/app.py", "from /builds/7/src/app.py", cause.PATH),
         ("in /tmp/a/output\n", "in /tmp/with a space/und Größe/output\n", cause.PATH),
         ("/usr/bin/tool of mine", "/usr/bin/tool of yours", None),
