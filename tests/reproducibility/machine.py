@@ -24,6 +24,8 @@ _AHEAD = "+3650d"
 _PRELOADED = "usr/lib/libfaketime.so"
 _CGROUPS = Path("/sys/fs/cgroup")
 _SECONDS = 30.0
+_TMPFS = "3g"
+_DISORDERFS = "disorderfs --quiet --multi-user=yes --shuffle-dirents=yes"
 # What each is given on top, to pack otherwise and yet unpack what others packed.
 _PACKERS = {"bzip2": "-1", "gzip": "-1", "xz": "-0", "zstd": "-1"}
 _PACKER = """#!/bin/sh
@@ -77,7 +79,8 @@ class Made:
     """A machine: commands are put behind `command(folder)`, and start in that folder.
 
     `folder` is where checkout and output base have to be, `view` how this process sees a path of
-    the machine's, `own` gives a tree to the machine's user.
+    the machine's, `own` gives a tree to the machine's user. `note` says what it is less than it
+    might be.
     """
 
     folder: Path
@@ -85,6 +88,7 @@ class Made:
     command: Callable[[Path], Sequence[str]] = lambda _: ()
     view: Callable[[Path], Path] = _same
     own: Callable[[Path], None] = _nothing
+    note: str = ""
 
 
 def make(machine: Machine, place: Place) -> AbstractContextManager[Made]:
@@ -208,53 +212,61 @@ def _memory(place: Place) -> Iterator[Made]:
                 time.sleep(0.1)
 
 
-def _mounted(script: str) -> Callable[[Place], AbstractContextManager[Made]]:
-    """A machine whose files are on what a script mounts on its second argument."""
+@contextmanager
+def _shuffled(place: Place) -> Iterator[Made]:
+    under, point = place.scratch / "under", place.scratch / "mounted"
+    under.mkdir()
+    point.mkdir()
+    lacking = without_disorderfs()
+    over = "mount --bind" if lacking else _DISORDERFS
+    # It lives for as long as its standard input is open, that is as this process.
+    shell = (
+        f'mount -t tmpfs -o size={_TMPFS},mode=711 matrix "$0" && {over} "$0" "$1" && '
+        'echo ready && cat; umount -l "$1"; umount -l "$0"'
+    )
+    holder = subprocess.Popen(
+        [
+            *("unshare", "--mount", "--propagation", "private"),
+            *("sh", "-c", shell, str(under), str(point)),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    try:
+        said = holder.stdout.readline()
+        if said != "ready\n":
+            raise LackError(f"{point}: cannot be mounted: {(said + holder.stdout.read())[:500]}")
+        pid = str(holder.pid)
 
-    @contextmanager
-    def made(place: Place) -> Iterator[Made]:
-        under, point = place.scratch / "under", place.scratch / "mounted"
-        under.mkdir()
-        point.mkdir()
-        # It lives for as long as its standard input is open, that is as this process.
-        shell = f'{script} && echo ready && cat; umount -l "$1"'
-        holder = subprocess.Popen(
-            [
-                *("unshare", "--mount", "--propagation", "private"),
-                *("sh", "-c", shell, str(under), str(point)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        def enter(folder: Path) -> Sequence[str]:
+            start = ("sh", "-c", 'cd "$0" && exec "$@"', str(folder))
+            return ("nsenter", "--mount", f"--target={pid}", *start)
+
+        yield Made(
+            point,
+            command=enter,
+            view=lambda path: Path(f"/proc/{pid}/root{path}"),
+            note=f"{lacking}: the order is that of a tmpfs, newest first" if lacking else "",
         )
-        assert holder.stdin is not None
-        assert holder.stdout is not None
-        try:
-            said = holder.stdout.readline()
-            if said != "ready\n":
-                raise LackError(
-                    f"{point}: cannot be mounted: {(said + holder.stdout.read())[:500]}"
-                )
-            pid = str(holder.pid)
+    finally:
+        holder.stdin.close()
+        holder.stdout.close()
+        holder.wait()
+        for folder in (under, point):
+            shutil.rmtree(folder, ignore_errors=True)
 
-            def enter(folder: Path) -> Sequence[str]:
-                start = ("sh", "-c", 'cd "$0" && exec "$@"', str(folder))
-                return ("nsenter", "--mount", f"--target={pid}", *start)
 
-            yield Made(
-                point,
-                command=enter,
-                view=lambda path: Path(f"/proc/{pid}/root{path}"),
-            )
-        finally:
-            holder.stdin.close()
-            holder.stdout.close()
-            holder.wait()
-            for folder in (under, point):
-                shutil.rmtree(folder, ignore_errors=True)
-
-    return made
+def without_disorderfs() -> str:
+    """What disorderfs lacks to shuffle folders; empty where it can."""
+    if shutil.which("disorderfs") is None:
+        return "disorderfs is missing (on Debian: apt-get install disorderfs)"
+    if not Path("/dev/fuse").exists():
+        return "disorderfs needs FUSE, and there is no /dev/fuse"
+    return ""
 
 
 def _private_cache(place: Place, *, downloads: bool = False) -> Path:
@@ -305,8 +317,5 @@ _MACHINES: Mapping[Machine, Callable[[Place], AbstractContextManager[Made]]] = {
     Machine.CLOCK: _clock,
     Machine.TOOLS: _tools,
     Machine.MEMORY: _memory,
-    Machine.TMPFS: _mounted('mount -t tmpfs -o size=3g,mode=711 matrix "$1"'),
-    Machine.DISORDERFS: _mounted(
-        'disorderfs --quiet --multi-user=yes --shuffle-dirents=yes "$0" "$1"'
-    ),
+    Machine.SHUFFLED: _shuffled,
 }

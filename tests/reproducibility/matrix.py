@@ -84,7 +84,7 @@ class Matrix:
             if variation.suite and not (detail := self._others(built)):
                 raise LackError(f"{variation.suite} has no other version of what matters here")
             if digest == self.digest:
-                return SAME, digest, detail if variation.suite else ""
+                return SAME, digest, detail if variation.suite else built.made.note
             return DIFFERENT, digest, self._difference(built, self._kept)
 
     def _baseline(self, variation: Variation) -> tuple[str, str, str]:
@@ -146,6 +146,15 @@ class Matrix:
                 if unlike:
                     built.shutdown()
 
+    @contextmanager
+    def _stamped(self, variation: Variation) -> Iterator[Checkout]:
+        """A clone in the baseline's place: what the row before has built, or a new one."""
+        if self._shared and (self._shared.folder / ".git").exists():
+            yield self._checkout(variation, Made(self._scratch))
+            return
+        with self._again(variation) as built:
+            yield built
+
     def _plain(self) -> Checkout:
         """The shared checkout, as the baseline had it."""
         shared = self._shared
@@ -161,7 +170,7 @@ class Matrix:
     def _release(self, variation: Variation) -> tuple[str, str, str]:
         """Two clones have one digest, which is not the baseline's, and the baseline's layers."""
         first = self._scratch / "first release"
-        with self._again(variation) as built:
+        with self._stamped(variation) as built:
             digest = built.build()
             built.keep(first)
             if _layers(first) != _layers(self._kept):
@@ -212,13 +221,14 @@ def lacking(variation: Variation) -> None:
         raise LackError(
             f"{variation.program} is missing. On Debian: apt-get install {variation.package}"
         )
-    if variation.machine == Machine.DISORDERFS and not Path("/dev/fuse").exists():
-        raise LackError("there is no /dev/fuse: the kernel or the container has no FUSE")
 
 
 def _like(folder: Path, sources: Sources) -> bool:
     """Whether a checkout's files have the modes and times of the sources: one speaks for all."""
     name = "tools/bazel"
+    if not (folder / name).exists():
+        # A row had no other checkout to put in its place.
+        return False
     mine, theirs = (folder / name).stat(), (sources.folder / name).stat()
     return (mine.st_mode, mine.st_mtime) == (theirs.st_mode, theirs.st_mtime)
 

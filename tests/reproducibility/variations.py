@@ -14,6 +14,8 @@ _HOSTILE = {
     "CFLAGS": "-g -O0",
     "GREP_OPTIONS": "--color=always",
     "GZIP": "-1",
+    "LANG": "tr_TR.UTF-8",
+    "LC_ALL": "tr_TR.UTF-8",
     "LDFLAGS": "-Wl,--build-id=none",
     "MALLOC_PERTURB_": "165",
     "PYTHONHASHSEED": "17",
@@ -22,6 +24,7 @@ _HOSTILE = {
     "PYTHONUTF8": "0",
     "SOURCE_DATE_EPOCH": "1234567890",
     "TAR_OPTIONS": "--mtime=2001-01-01",
+    "TZ": "Asia/Kathmandu",
     "ZIPOPT": "-1",
 }
 
@@ -34,8 +37,7 @@ class Machine(Enum):
     CLOCK = auto()
     TOOLS = auto()
     MEMORY = auto()
-    TMPFS = auto()
-    DISORDERFS = auto()
+    SHUFFLED = auto()
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,12 @@ RELEASE = "release"
 def variations(tree: str) -> Sequence[Variation]:
     """All of them, the baseline first. `tree` is the scratch folder, for paths in environments."""
     return (
-        Variation(BASELINE, "what the others are compared with", fetch=True),
+        Variation(
+            BASELINE,
+            "what the others are compared with",
+            fetch=True,
+            options=(f"--disk_cache={tree}/disk-cache",),
+        ),
         Variation(
             "no sandbox",
             "inputs that nobody declared, seen where nothing hides them",
@@ -102,9 +109,8 @@ def variations(tree: str) -> Sequence[Variation]:
         ),
         Variation(
             "disk cache",
-            "results of another build, fetched in place of made",
+            "results of the baseline, fetched in place of made",
             options=(f"--disk_cache={tree}/disk-cache",),
-            steps=("build", "clean", "build"),
         ),
         Variation(
             "kernel",
@@ -176,12 +182,11 @@ def variations(tree: str) -> Sequence[Variation]:
             "umask", "modes of files that are made during the build", fetch=True, umask=0o077
         ),
         Variation(
-            "time zone and locale",
-            "local time in headers, order and case by language",
+            "environment",
+            "variables that tools obey; local time in headers, order and case by language",
             fetch=True,
-            environment={"TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8"},
+            environment=_HOSTILE,
         ),
-        Variation("environment", "variables that tools obey", fetch=True, environment=_HOSTILE),
         Variation(
             "clock",
             "the time of the build: ten years ahead, in actions and in what unpacks wheels",
@@ -189,21 +194,12 @@ def variations(tree: str) -> Sequence[Variation]:
             machine=Machine.CLOCK,
         ),
         Variation(
-            "file system",
-            "order and size of folders, numbers of files: all is on a tmpfs",
+            "directory order",
+            "order and size of folders, numbers of files: shuffled at each reading, on a tmpfs",
             fetch=True,
-            machine=Machine.TMPFS,
+            machine=Machine.SHUFFLED,
             program="unshare",
             package="util-linux",
-            root=True,
-        ),
-        Variation(
-            "directory order",
-            "the order in which folders are read: shuffled at each reading",
-            fetch=True,
-            machine=Machine.DISORDERFS,
-            program="disorderfs",
-            package="disorderfs",
             root=True,
         ),
         Variation(
