@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rules.layout.layout import Layout
 from rules.provenance import statement
 from rules.provenance.statement import Resource, resource
 
@@ -40,9 +41,12 @@ def _arguments() -> argparse.ArgumentParser:
 
 def provenance(options: argparse.Namespace) -> Mapping[str, object]:
     """The statement for what the arguments name."""
-    root, images, labels = _images(options.index)
+    layout = Layout(options.index)
+    images = layout.images()
+    # A release says its origin in all of its images.
+    labels = layout.config(next(iter(images.values())))["config"].get("Labels") or {}
     revision = labels.get(_REVISION, "")
-    subjects = [resource(options.name, root)]
+    subjects = [resource(options.name, layout.digest)]
     subjects += [resource(f"{options.name}-{cpu}", digest) for cpu, digest in images.items()]
     sources = [resource("sources", f"gitCommit:{revision}", labels.get(_SOURCE, ""))]
     locks = [resource(path, _sha256(Path(file))) for path, file in options.lock]
@@ -81,19 +85,6 @@ def _archives(document: Any) -> Iterator[tuple[tuple[str, str], str]]:
                 # A wheel's URL is the same for each CPU, its archive is not.
                 name = f"{package['name']}-{checksum['checksumValue'][:12]}"
                 yield (purl, name), f"sha256:{checksum['checksumValue']}"
-
-
-def _images(layout: Path) -> tuple[str, dict[str, str], dict[str, str]]:
-    """The digest of an index, those of its images by CPU, and the labels of the first."""
-
-    def blob(digest: str) -> Any:
-        return json.loads((layout / "blobs" / digest.replace(":", "/", 1)).read_bytes())
-
-    (root,) = json.loads((layout / "index.json").read_text())["manifests"]
-    manifests = blob(root["digest"])["manifests"]
-    images = {each["platform"]["architecture"]: each["digest"] for each in manifests}
-    config = blob(blob(manifests[0]["digest"])["config"]["digest"])
-    return root["digest"], images, config["config"].get("Labels") or {}
 
 
 def _sha256(file: Path) -> str:

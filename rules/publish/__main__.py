@@ -10,12 +10,11 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from rules.layout.layout import Layout
 from rules.publish import cosign as programs
 from rules.publish.cosign import CYCLONEDX, PROVENANCE, SPDX, Cosign
 from rules.publish.error import PublishError
@@ -43,32 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@dataclass(frozen=True)
-class Built:
-    """What Bazel made: the digests of an index and of its images by CPU."""
-
-    index: str
-    images: Mapping[str, str]
-
-
-def _built(layout: Path) -> Built:
-    def blob(digest: str) -> Any:
-        return json.loads((layout / "blobs" / digest.replace(":", "/", 1)).read_bytes())
-
-    (root,) = json.loads((layout / "index.json").read_text())["manifests"]
-    images = blob(root["digest"])["manifests"]
-    return Built(
-        root["digest"], {each["platform"]["architecture"]: each["digest"] for each in images}
-    )
-
-
 def main(arguments: Sequence[str]) -> int:
     """Carries out the order and returns the exit code."""
     options = _parser().parse_args(arguments)
     base = Path(os.environ.get("BUILD_WORKING_DIRECTORY") or Path.cwd())
     try:
         _check(options)
-        built = _built(options.index)
+        built = Layout(options.index)
         if options.sign:
             with _signer(options, base) as (cosign, key, public):
                 _push(options, built)
@@ -76,11 +56,11 @@ def main(arguments: Sequence[str]) -> int:
         else:
             _push(options, built)
         for tag in options.tag:
-            _crane(options, "tag", f"{options.repository}@{built.index}", tag)
+            _crane(options, "tag", f"{options.repository}@{built.digest}", tag)
     except (PublishError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
-    print(f"{options.repository}@{built.index}")
+    print(f"{options.repository}@{built.digest}")
     return 0
 
 
@@ -107,8 +87,8 @@ def _signer(options: argparse.Namespace, base: Path) -> Iterator[tuple[Cosign, s
         yield cosign, key, cosign.public_key(key)
 
 
-def _push(options: argparse.Namespace, built: Built) -> None:
-    target = f"{options.repository}@{built.index}"
+def _push(options: argparse.Namespace, built: Layout) -> None:
+    target = f"{options.repository}@{built.digest}"
     _crane(options, "push", str(options.index), target)
 
 
@@ -125,11 +105,11 @@ def _crane(options: argparse.Namespace, command: str, *arguments: str) -> None:
 
 
 def _sign(
-    options: argparse.Namespace, built: Built, cosign: Cosign, key: str, public: Path
+    options: argparse.Namespace, built: Layout, cosign: Cosign, key: str, public: Path
 ) -> None:
     """Attaches what is not attached already, so that a second push adds nothing."""
-    references = {cpu: f"{options.repository}@{digest}" for cpu, digest in built.images.items()}
-    index = f"{options.repository}@{built.index}"
+    references = {cpu: f"{options.repository}@{digest}" for cpu, digest in built.images().items()}
+    index = f"{options.repository}@{built.digest}"
     for reference in (index, *references.values()):
         if not _signed(cosign, public, reference):
             cosign.sign(key, reference)

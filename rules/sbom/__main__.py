@@ -8,10 +8,10 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from spdx_tools.spdx.writer.json import json_writer
 
+from rules.layout.layout import Layout
 from rules.sbom import cyclonedx, debs, inventory, spdx, wheels
 from rules.sbom.error import SbomError
 from rules.sbom.inventory import SOURCES, ImageFile, Inventory, Package
@@ -48,7 +48,8 @@ def _arguments() -> argparse.ArgumentParser:
 
 def described(options: argparse.Namespace) -> Inventory:
     """The inventory of what the arguments name; raises `SbomError`."""
-    digest, config = _image(options.image)
+    layout = Layout(options.image)
+    config = layout.config(layout.digest)
     service = json.loads(options.service.read_text())
     architecture = config["architecture"]
     files, others = inventory.files(options.layer)
@@ -69,24 +70,13 @@ def described(options: argparse.Namespace) -> Inventory:
     inventory.check(packages, files, others)
     return Inventory(
         name=service["service"],
-        digest=digest,
+        digest=layout.digest,
         architecture=architecture,
         created=config["created"],
         labels=labels,
         packages=tuple(packages),
         files=tuple(files),
     )
-
-
-def _image(layout: Path) -> tuple[str, dict[str, Any]]:
-    """Digest of the manifest, and the config, of a layout's only image."""
-
-    def blob(digest: str) -> Any:
-        return json.loads((layout / "blobs" / digest.replace(":", "/", 1)).read_bytes())
-
-    (root,) = json.loads((layout / "index.json").read_text())["manifests"]
-    config: dict[str, Any] = blob(blob(root["digest"])["config"]["digest"])
-    return root["digest"], config
 
 
 def _wheels(options: argparse.Namespace) -> list[Wheel]:
