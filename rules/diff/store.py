@@ -196,23 +196,35 @@ class Registry:
             )
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise UnreadableError(f"{self.name}: {_advice(said[-1] if said else 'crane failed')}")
+            raise UnreadableError(f"{self.name}: {advice(said[-1] if said else 'crane failed')}")
         beside.rename(output)
 
 
+# What crane says, beside references that may hold any digits and words: its connection's errors
+# first, then the registry's codes and statuses as go-containerregistry words them.
 _ADVICE = (
-    (r"MANIFEST_UNKNOWN|NAME_UNKNOWN|404", "there is no such image; look at the name and the tag"),
-    (r"UNAUTHORIZED|401|DENIED|403", "the registry refuses; log in with docker, podman or crane"),
-    (r"connection refused|no such host|i/o timeout|no route|unreachable", "the registry is down"),
-    (r"x509|certificate", "its certificate is not trusted; SSL_CERT_FILE names what is"),
+    (
+        r"connect: connection refused|no such host|i/o timeout|no route to host|is unreachable",
+        "the registry is down",
+    ),
+    (r"x509: |tls: ", "its certificate is not trusted; SSL_CERT_FILE names what is"),
     (r"server gave HTTP response to HTTPS", "it speaks plain HTTP; --insecure allows that"),
+    (
+        r"MANIFEST_UNKNOWN|NAME_UNKNOWN|status code 404\b",
+        "there is no such image; look at the name and the tag",
+    ),
+    (
+        r"UNAUTHORIZED|DENIED|status code 40[13]\b",
+        "the registry refuses; log in with docker, podman or crane",
+    ),
 )
 
 
-def _advice(said: str) -> str:
-    for pattern, advice in _ADVICE:
+def advice(said: str) -> str:
+    """What crane said, after what it means for the person."""
+    for pattern, meaning in _ADVICE:
         if re.search(pattern, said):
-            return f"{advice} ({said})"
+            return f"{meaning} ({said})"
     return said
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rules.diff.__main__ import main
+from rules.diff.store import advice
 from rules.diff.tests.images import Item, Layout, image, packed, tar
 from rules.diff.tests.registry import registry
 
@@ -269,6 +270,28 @@ def test_registry_that_is_down_is_said_to_be_that(
     with registry(here / "A") as place:
         pass
     assert "the registry is down" in refused(capsys, f"--crane={CRANE}", "A", f"{place}/todo:1")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("dial tcp 127.0.0.1:40453: connect: connection refused", "the registry is down"),
+        ("lookup 401.example: no such host", "the registry is down"),
+        (
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+            "its certificate is not trusted",
+        ),
+        ("unexpected status code 404 Not Found: a page", "there is no such image"),
+        ("MANIFEST_UNKNOWN: manifest unknown", "there is no such image"),
+        ("unexpected status code 401 Unauthorized", "the registry refuses"),
+        ("DENIED: requested access to the resource is denied", "the registry refuses"),
+        ("unexpected status code 500 Internal Server Error", "Error: "),
+    ],
+)
+def test_what_crane_says_is_not_taken_for_what_the_reference_says(said: str, meant: str) -> None:
+    reference = f"127.0.0.1:40453/certificate@sha256:{'4' * 3}{'401403404' * 6}"
+    text = f"Error: fetching manifest {reference}: Get https://{reference}: {said}"
+    assert advice(text).startswith(meant)
 
 
 def test_missing_crane_says_where_it_comes_from(
