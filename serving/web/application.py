@@ -128,7 +128,7 @@ class Application(FastAPI):
             routers: every router there is, operations included.
             translations: errors of the rooms that the routes use, and their problems.
         """
-        routers = [*routers, explanations(self.problem_types)]
+        routers = [*routers, explanations(self.problem_types, self.api_key)]
         routes = [route for router in routers for route in router.routes]
         self.problems.install(self, routes, translations or {})
         for router in routers:

@@ -209,7 +209,8 @@ _PAGE = """\
 # Problems
 
 Each error is a problem document (RFC 9457), `application/problem+json`. Its `type` is the path at
-which the service explains it, such as `GET {prefix}not-found`; `GET {all}` lists all of them.
+which the service explains it, such as `GET {prefix}not-found`; `GET {all}` lists all of them, with
+an API key where one is demanded.
 `title` is the status in words, `detail` says what was expected and what came. `errors`, where there
 are several faults, has `location` and `message` of each. The header `X-Request-ID` is in the log as
 well.

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from serving.web.catalogue import NOT_FOUND, PREFIX, ProblemType
 from serving.web.contract import problems
+from serving.web.security import ApiKey
 
 
 class Explanation(BaseModel):
@@ -26,9 +27,16 @@ class Explanations(BaseModel):
     items: list[Explanation]
 
 
-def explanations(types: Sequence[ProblemType]) -> APIRouter:
-    """The routes, which need no key: whoever got a problem may know what it means."""
-    router = APIRouter(tags=["problems"])
+def explanations(types: Sequence[ProblemType], api_key: ApiKey) -> APIRouter:
+    """The routes.
+
+    Args:
+        types: what is explained.
+        api_key: the dependency that demands one, as all but probes do.
+    """
+    router = APIRouter(
+        tags=["problems"], dependencies=[Depends(api_key)], route_class=api_key.route_class
+    )
     known = {
         one.slug: Explanation(
             type=one.path,
@@ -44,7 +52,7 @@ def explanations(types: Sequence[ProblemType]) -> APIRouter:
         PREFIX.rstrip("/"),
         operation_id="list_problems",
         summary="List the types of problems",
-        responses=problems(keyed=False),
+        responses=problems(),
     )
     async def list_problems() -> Explanations:
         """Every type of problem that a response may have."""
@@ -54,7 +62,7 @@ def explanations(types: Sequence[ProblemType]) -> APIRouter:
         PREFIX + "{slug}",
         operation_id="read_problem",
         summary="Explain a type of problem",
-        responses=problems(NOT_FOUND, keyed=False),
+        responses=problems(NOT_FOUND),
     )
     async def read_problem(slug: str) -> Explanation:
         """What a type of problem means, and what to do."""

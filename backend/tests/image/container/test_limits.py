@@ -74,9 +74,10 @@ def test_a_request_that_would_eat_memory_is_refused(replica: Replica, limits: Cg
 
     before = len(logged())
     with replica.client() as client:
-        declared = client.post(TODOS, content=b" " * (10 * MIB))
+        json = {"Content-Type": "application/json"}
+        declared = client.post(TODOS, content=b" " * (10 * MIB), headers=json)
         try:
-            streamed: int | None = client.post(TODOS, content=endless()).status_code
+            streamed: int | None = client.post(TODOS, content=endless(), headers=json).status_code
         except httpx.TransportError:
             # It answered and closed while the client was still sending.
             streamed = None
