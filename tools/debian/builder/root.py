@@ -128,7 +128,7 @@ def _make(recipe: Recipe, partial: Path, lock: int) -> None:
     sources = _sources(recipe)
     started = time.monotonic()
     _say(f"making the builder root from Debian {recipe.suite}, once")
-    _say("0.7 GB to download, 1.3 GB on disk")
+    _say("0.9 GB to download, 1.8 GB on disk")
     log = Path(f"{partial}.log")
     failures: list[str] = []
     for name, base in sources:
