@@ -11,7 +11,7 @@ import posixpath
 import struct
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from rules.layers import canonical
 from rules.layers.tree import File, LayerError, Tree
@@ -39,10 +39,29 @@ def cached(path: str) -> str:
     return f"{folder}/__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
 
 
-def add(tree: Tree, prefixes: Iterable[str]) -> None:
+def compiled_all(sources: Sequence[tuple[str, bytes]]) -> list[bytes | str]:
+    """What `compiled` gives for each path and source; where it raises, the reason."""
+    processes = min(os.process_cpu_count() or 1, len(sources) // 100)
+    if processes < 2:
+        return [_one(source) for source in sources]
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        return pool.map(_one, sources, chunksize=20)
+
+
+def _one(source: tuple[str, bytes]) -> bytes | str:
+    try:
+        return compiled(*source)
+    except (SyntaxError, ValueError) as error:
+        return str(error)
+
+
+def add(
+    tree: Tree, prefixes: Iterable[str], known: Callable[[str], bytes | None] = lambda _: None
+) -> None:
     """Adds the .pyc of every source below the prefixes (relative to the root) to a tree.
 
-    Raises `LayerError` naming the source that does not compile.
+    `known` gives, for a source's path, one that was made before. Raises `LayerError` naming the
+    source that does not compile.
     """
     starts = tuple(f"{prefix.strip('/')}/" for prefix in prefixes)
     sources = [
@@ -50,24 +69,11 @@ def add(tree: Tree, prefixes: Iterable[str]) -> None:
         for path, file in tree.files()
         if path.startswith(starts) and path.endswith(".py")
     ]
-    work = [(path, file.read(), file.origin) for path, file in sources]
-    for (path, file), result in zip(sources, _map(work), strict=True):
+    made = {path: known(path) for path, _ in sources}
+    work = [(path, file.read()) for path, file in sources if made[path] is None]
+    results = dict(zip((path for path, _ in work), compiled_all(work), strict=True))
+    for path, file in sources:
+        result = made[path] or results[path]
         if isinstance(result, str):
             raise LayerError(f"/{path} from {file.origin} does not compile: {result}")
         tree.add(cached(path), File(result, False, file.origin, (f"/{path}",)))
-
-
-def _map(work: list[tuple[str, bytes, str]]) -> list[bytes | str]:
-    processes = min(os.process_cpu_count() or 1, len(work) // 100)
-    if processes < 2:
-        return [_one(item) for item in work]
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        return pool.map(_one, work, chunksize=20)
-
-
-def _one(item: tuple[str, bytes, str]) -> bytes | str:
-    path, source, _ = item
-    try:
-        return compiled(path, source)
-    except (SyntaxError, ValueError) as error:
-        return str(error)

@@ -9,106 +9,132 @@ again as version 4, sharing by value. The formats are those of CPython 3.13, Pyt
 import marshal
 import struct
 import types
-from collections import Counter
-from dataclasses import dataclass
 
 _FLAG_REF = 0x80
 _REF = ord("r")
-_ATOMS = frozenset(b"NTF.")
-_FIXED = {ord("i"): 4, ord("g"): 8, ord("y"): 16}
-_COUNTED = frozenset(b"sut")
-_SEQUENCES = frozenset(b"(>")
+_REFERENCE = 5
+_TUPLE, _FROZENSET = ord("("), ord(">")
+_BYTES, _TEXT, _INTERNED = ord("s"), ord("u"), ord("t")
 _CODE = ord("c")
 _LONG = ord("l")
+# Bytes after the type, of objects that have no parts and no count.
+_FIXED = {**dict.fromkeys(b"NTF.", 0), ord("i"): 4, ord("g"): 8, ord("y"): 16}
 # Of a code object: five counts, the code itself, six objects, a line number, two byte strings.
-_CODE_LAYOUT = (4, 4, 4, 4, 4, None, None, None, None, None, None, None, None, 4, None, None)
-
-
-@dataclass(slots=True)
-class _Object:
-    """One marshalled object: its type, all its bytes in version 2, and its parts."""
-
-    kind: int
-    whole: bytes
-    parts: list["_Object | bytes"]
+_COUNTS = 20
+_LINE = 4
+_BEFORE_LINE, _AFTER_LINE = 8, 2
 
 
 class _Reader:
+    """Where each object ends, in the order in which they start, and how often each value occurs.
+
+    `following` is the number of the object after an object and its parts.
+    """
+
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._offset = 0
-        self.counts: Counter[bytes] = Counter()
+        self.ends: list[int] = []
+        self.following: list[int] = []
+        self.counts: dict[bytes, int] = {}
 
-    def _take(self, size: int) -> bytes:
-        start = self._offset
-        self._offset += size
-        return self._data[start : self._offset]
-
-    def _number(self) -> int:
-        return int(struct.unpack("<i", self._take(4))[0])
-
-    def read(self) -> _Object:
-        start = self._offset
-        kind = self._data[start]
-        self._offset += 1
-        parts: list[_Object | bytes] = []
-        if kind in _COUNTED:
-            parts = [self._take(self._number())]
-        elif kind in _FIXED:
-            parts = [self._take(_FIXED[kind])]
-        elif kind in _SEQUENCES:
-            parts = [self.read() for _ in range(self._number())]
+    def read(self, start: int) -> int:
+        """Reads one object and returns where it ends."""
+        data, number = self._data, len(self.ends)
+        self.ends.append(0)
+        self.following.append(0)
+        kind, end = data[start], start + 1
+        if kind in (_INTERNED, _TEXT, _BYTES):
+            end += 4 + int.from_bytes(data[end : end + 4], "little")
+        elif (size := _FIXED.get(kind)) is not None:
+            end += size
+        elif kind in (_TUPLE, _FROZENSET):
+            count = int.from_bytes(data[end : end + 4], "little")
+            end += 4
+            for _ in range(count):
+                end = self.read(end)
         elif kind == _CODE:
-            parts = [self._take(size) if size else self.read() for size in _CODE_LAYOUT]
+            end += _COUNTS
+            for _ in range(_BEFORE_LINE):
+                end = self.read(end)
+            end += _LINE
+            for _ in range(_AFTER_LINE):
+                end = self.read(end)
         elif kind == _LONG:
-            digits = self._take(4)
-            parts = [digits + self._take(2 * abs(struct.unpack("<i", digits)[0]))]
-        elif kind not in _ATOMS:
+            end += 4 + 2 * abs(int.from_bytes(data[end : end + 4], "little", signed=True))
+        else:
             raise ValueError(f"marshal type {chr(kind)!r} is not one that code objects hold")
-        found = _Object(kind, self._data[start : self._offset], parts)
-        self.counts[found.whole] += 1
-        return found
+        self.ends[number] = end
+        self.following[number] = len(self.ends)
+        # A reference has five bytes; code objects keep their identity.
+        if end - start > _REFERENCE and kind != _CODE:
+            whole = data[start:end]
+            self.counts[whole] = self.counts.get(whole, 0) + 1
+        return end
 
 
 class _Writer:
-    def __init__(self, counts: Counter[bytes]) -> None:
-        self._counts = counts
+    def __init__(self, data: bytes, reader: _Reader) -> None:
+        self._data = data
+        self._ends, self._following = reader.ends, reader.following
+        self._counts = reader.counts
         self._places: dict[bytes, int] = {}
+        self._number = 0
         self.out = bytearray()
 
-    def write(self, found: _Object) -> None:
-        flag = 0
-        # A reference has five bytes; code objects keep their identity.
-        if self._counts[found.whole] > 1 and len(found.whole) > 5 and found.kind != _CODE:
-            place = self._places.get(found.whole)
-            if place is not None:
-                self.out += struct.pack("<BI", _REF, place)
-                return
-            # The reader numbers an object when it starts, before its parts.
-            self._places[found.whole] = len(self._places)
-            flag = _FLAG_REF
-        if found.kind in b"ut":
-            self._text(found, flag)
-            return
-        if found.kind == ord("(") and len(found.parts) < 256:
-            self.out += bytes((ord(")") | flag, len(found.parts)))
-        elif found.kind in _SEQUENCES:
-            self.out += struct.pack("<BI", found.kind | flag, len(found.parts))
-        elif found.kind == ord("s"):
-            self.out += struct.pack("<BI", found.kind | flag, len(found.whole) - 5)
+    def write(self, start: int) -> int:
+        """Writes one object again and returns where it ended."""
+        data, number = self._data, self._number
+        end = self._ends[number]
+        kind, flag = data[start], 0
+        if end - start > _REFERENCE and kind != _CODE:
+            whole = data[start:end]
+            if self._counts[whole] > 1:
+                place = self._places.get(whole)
+                if place is not None:
+                    self.out += struct.pack("<BI", _REF, place)
+                    self._number = self._following[number]
+                    return end
+                # The reader numbers an object when it starts, before its parts.
+                self._places[whole] = len(self._places)
+                flag = _FLAG_REF
+        self._number = number + 1
+        if kind in (_INTERNED, _TEXT):
+            self._text(kind, flag, data[start + 5 : end])
+        elif kind in (_TUPLE, _FROZENSET):
+            self._sequence(kind, flag, start)
+        elif kind == _CODE:
+            self._code(start)
         else:
-            self.out.append(found.kind | flag)
-        for part in found.parts:
-            if isinstance(part, bytes):
-                self.out += part
-            else:
-                self.write(part)
+            self.out.append(kind | flag)
+            self.out += data[start + 1 : end]
+        return end
 
-    def _text(self, found: _Object, flag: int) -> None:
-        text = found.whole[5:]
-        interned = found.kind == ord("t")
+    def _sequence(self, kind: int, flag: int, start: int) -> None:
+        size = self._data[start + 1 : start + 5]
+        count = int.from_bytes(size, "little")
+        if kind == _TUPLE and count < 256:
+            self.out += bytes((ord(")") | flag, count))
+        else:
+            self.out.append(kind | flag)
+            self.out += size
+        start += 5
+        for _ in range(count):
+            start = self.write(start)
+
+    def _code(self, start: int) -> None:
+        self.out += self._data[start : start + 1 + _COUNTS]
+        start += 1 + _COUNTS
+        for _ in range(_BEFORE_LINE):
+            start = self.write(start)
+        self.out += self._data[start : start + _LINE]
+        start += _LINE
+        for _ in range(_AFTER_LINE):
+            start = self.write(start)
+
+    def _text(self, kind: int, flag: int, text: bytes) -> None:
+        interned = kind == _INTERNED
         if not text.isascii():
-            self.out += struct.pack("<BI", found.kind | flag, len(text))
+            self.out += struct.pack("<BI", kind | flag, len(text))
         elif len(text) < 256:
             self.out += bytes((ord("Z" if interned else "z") | flag, len(text)))
         else:
@@ -121,8 +147,9 @@ def dumps(code: types.CodeType) -> bytes:
 
     Raises `ValueError` for what the compiler makes no constant of.
     """
-    reader = _Reader(marshal.dumps(code, 2))
-    found = reader.read()
-    writer = _Writer(reader.counts)
-    writer.write(found)
+    data = marshal.dumps(code, 2)
+    reader = _Reader(data)
+    reader.read(0)
+    writer = _Writer(data, reader)
+    writer.write(0)
     return bytes(writer.out)

@@ -95,7 +95,8 @@ def write(tree: Tree, file: Path) -> tuple[Descriptor, list[Row]]:
 
     Every entry belongs to 0:0, has the time 0, and mode 0755 or, for a file not executable, 0644.
     The contents are a dict a path with keys path, type, mode, size, sha256, target, origin, and, of
-    a file that was made here, made_of.
+    a file that was made here, made_of, or of one that was stripped, stripped: the sha256 of what it
+    was before.
     """
     beside = Path(f"{file}.partial")
     contents: list[Row] = []
@@ -126,6 +127,8 @@ def _add(archive: tarfile.TarFile, path: str, entry: Entry) -> Row:
         digest = hashlib.sha256(content).hexdigest()
         if entry.made_of:
             row["made_of"] = list(entry.made_of)
+        if entry.stripped:
+            row["stripped"] = entry.stripped
         return row | {
             "type": "file",
             "mode": f"{header.mode:04o}",

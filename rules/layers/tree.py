@@ -15,13 +15,15 @@ class File:
     """A regular file; `content` is bytes in hand or the place to read them from.
 
     `made_of` are the absolute paths of the files that it was made of here, which need not be in the
-    image; empty for one that is as its origin has it.
+    image; empty for one that is as its origin has it. `stripped` is the sha256, in hex, of what its
+    origin has, of which what no process sees was taken out.
     """
 
     content: bytes | Path
     executable: bool
     origin: str
     made_of: tuple[str, ...] = ()
+    stripped: str = ""
 
     def read(self) -> bytes:
         """The file's bytes."""

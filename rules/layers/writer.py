@@ -2,13 +2,16 @@
 
 import argparse
 import fnmatch
+import hashlib
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rules.layers import bytecode, deb, runfiles, tarball
+from rules.layers.elf import ElfError
 from rules.layers.exclusions import Exclusions
+from rules.layers.prepared import Prepared
 from rules.layers.tree import Directory, File, LayerError, Symlink, Tree
 
 
@@ -45,6 +48,10 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--module", action="append", default=[], help="module that `python -m` has to find there"
     )
+    parser.add_argument(
+        "--prepared", type=Path, action="append", default=[], help="what was made of a wheel"
+    )
+    parser.add_argument("--strip", action="store_true", help="take ELF files of wheels stripped")
     parser.add_argument("--origin", default="", help="what plain files are said to come from")
     return parser
 
@@ -52,7 +59,6 @@ def _arguments() -> argparse.ArgumentParser:
 def build(options: argparse.Namespace) -> Tree:
     """The tree that the arguments ask for; raises `LayerError`."""
     exclusions = Exclusions(options.exclude)
-    places = runfiles.Places(options.sources_path, options.packages_path, options.import_root)
     tree = Tree()
     for file in options.deb:
         _install(tree, deb.read(file))
@@ -62,11 +68,7 @@ def build(options: argparse.Namespace) -> Tree:
         tree.add(path, Directory(options.origin))
     for path, source in options.file:
         tree.add(path, File(Path(source), False, options.origin))
-    wheels = runfiles.Wheels(runfile for runfile, _ in options.runfile)
-    for runfile, source in options.runfile:
-        if path := places.of(runfile):
-            origin = wheels.origin(runfile) or options.origin
-            tree.add(path, File(Path(source), False, origin))
+    _add_runfiles(tree, options)
     for module in options.module:
         runfiles.runnable(module, options.sources_path, tree.paths())
     for path, source in options.executable:
@@ -76,8 +78,36 @@ def build(options: argparse.Namespace) -> Tree:
     for path in tree.paths():
         if path in exclusions:
             tree.remove(path)
-    bytecode.add(tree, options.compile)
+    prepared = Prepared(options.prepared)
+    if options.strip:
+        _strip(tree, prepared)
+    bytecode.add(tree, options.compile, prepared.byte_code)
     return tree
+
+
+def _add_runfiles(tree: Tree, options: argparse.Namespace) -> None:
+    places = runfiles.Places(options.sources_path, options.packages_path, options.import_root)
+    wheels = runfiles.Wheels(runfile for runfile, _ in options.runfile)
+    for runfile, source in options.runfile:
+        if path := places.of(runfile):
+            origin = wheels.origin(runfile) or options.origin
+            tree.add(path, File(Path(source), False, origin))
+
+
+def _strip(tree: Tree, prepared: Prepared) -> None:
+    for path, file in list(tree.files()):
+        try:
+            stripped = prepared.stripped(path)
+        except ElfError as error:
+            raise LayerError(
+                f"/{path} from {file.origin} cannot be stripped: {error}. Leave it out by "
+                "image/exclusions.toml, or say strip = False in service_image"
+            ) from None
+        if stripped is not None:
+            digest = hashlib.sha256(file.read()).hexdigest()
+            tree.remove(path)
+            made = replace(file, content=stripped, made_of=(f"/{path}",), stripped=digest)
+            tree.add(path, made)
 
 
 def _install(tree: Tree, package: deb.Deb) -> None:

@@ -58,6 +58,7 @@ def _layer_impl(ctx):
     args.add_all(ctx.attr.compile, before_each = "--compile")
 
     packages = []
+    prepared = depset()
     sources = depset()
     wheels = depset()
     if ctx.attr.sources_path:
@@ -72,6 +73,10 @@ def _layer_impl(ctx):
         )
         packages += [target[PythonFilesInfo].packages for target in ctx.attr.python]
         wheels = depset(transitive = [target[PythonFilesInfo].wheels for target in ctx.attr.python])
+        prepared = depset(transitive = [target[PythonFilesInfo].prepared for target in ctx.attr.python])
+        args.add_all(prepared, before_each = "--prepared")
+        if ctx.attr.strip:
+            args.add("--strip")
     runfiles = depset(transitive = [sources, wheels])
     args.add_all(runfiles, map_each = _runfile)
 
@@ -80,7 +85,7 @@ def _layer_impl(ctx):
         arguments = [args],
         inputs = depset(
             ctx.files.debs + ctx.files.files + ctx.files.executables + ctx.files.exclude,
-            transitive = [runfiles],
+            transitive = [prepared, runfiles],
         ),
         outputs = [layer, descriptor, contents],
         mnemonic = "ImageLayer",
@@ -120,6 +125,7 @@ layer = rule(
         "python": attr.label_list(aspects = [python_files], providers = [PyInfo], doc = "py_library targets, taken with all they depend on"),
         "service": attr.label(providers = [ServiceInfo], doc = "the service it belongs to: where its definition is wrong, there is no layer"),
         "sources_path": attr.string(doc = "folder that the repository's own files of `python` are installed to; they stay out without it"),
+        "strip": attr.bool(default = True, doc = "whether wheels' ELF files lose symbol tables and debug information"),
         "symlinks": attr.string_dict(doc = "links to make: path and target"),
         "_writer": attr.label(default = "//rules/layers:writer", executable = True, cfg = "exec"),
     },

@@ -7,7 +7,8 @@ LayerInfo = provider(
         "debs": "depset of File: the Debian packages in it",
         "contents": "File: JSON lines, one for each entry of the archive, in its order: path, type, " +
                     "mode, origin (the Debian package's name, the wheel's NAME==VERSION or the target it " +
-                    "comes from), size, sha256, target, made_of (paths of what it was made of here)",
+                    "comes from), size, sha256, target, made_of (paths of what it was made of here), stripped " +
+                    "(sha256 of what it was before it lost what no process sees)",
         "descriptor": "File: a JSON object of the archive's digest, diffid, size and compression",
         "sources": "depset of File: the files of this repository, taken from Python targets, in it",
         "wheels": "depset of struct: the wheels in it, as `PythonFilesInfo.packages` has them",

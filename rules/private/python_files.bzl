@@ -4,12 +4,14 @@ Apart, because they go into layers of their own, and a layer is written anew whe
 """
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
+load(":recipe.bzl", "PACKAGES")
 
 PythonFilesInfo = provider(
     doc = "The files of a Python target and of all that it depends on.",
     fields = {
         "packages": "depset of struct, one for each wheel: name, version, hash (the archive's sha256, or " +
                     "what is known of its beginning), metadata (tuple of File: its .dist-info)",
+        "prepared": "depset of File, one for each wheel: what rules/layers/wheel.py made of it for layers",
         "sources": "depset of File: what lies in, or is made in, this repository",
         "wheels": "depset of File: what other repositories have; PyInfo.imports says where in them",
     },
@@ -46,6 +48,33 @@ def _hash(label, tags):
     digits = label.repo_name.rpartition("_")[2]
     return _tag(tags, "pypi_sha256") or (digits if len(digits) == 8 and not digits.strip("0123456789abcdef") else "")
 
+def _runfile(file):
+    return ["--runfile", file.short_path, file.path]
+
+def _prepared(target, ctx, files):
+    """What takes the time when a wheel goes into a layer, done once for all layers and services."""
+    arm64 = ctx.attr._arm64[platform_common.ConstraintValueInfo]
+    output = ctx.actions.declare_file(ctx.label.name + ".prepared")
+    args = ctx.actions.args()
+    args.set_param_file_format("multiline")
+    args.use_param_file("@%s", use_always = True)
+    args.add("--output", output)
+    args.add("--packages-path", PACKAGES)
+    args.add("--architecture", "arm64" if ctx.target_platform_has_constraint(arm64) else "amd64")
+    args.add_all("--strip", ctx.files._strip, expand_directories = False)
+    args.add_all(target[PyInfo].imports, before_each = "--import-root")
+    args.add_all(files, map_each = _runfile)
+    ctx.actions.run(
+        executable = ctx.executable._preparer,
+        arguments = [args],
+        inputs = depset(ctx.files._strip, transitive = [files]),
+        outputs = [output],
+        mnemonic = "ImageWheel",
+        progress_message = "Preparing %{label} for layers",
+        env = {"PYTHONHASHSEED": "0"},
+    )
+    return output
+
 def _package(ctx):
     """The wheel that a target stands for, in a list; none for any other target."""
     tags = getattr(ctx.rule.attr, "tags", [])
@@ -77,8 +106,11 @@ def _python_files_impl(target, ctx):
         wheels += own
     else:
         sources += own
+    package = _package(ctx)
+    prepared = [_prepared(target, ctx, depset(transitive = own))] if package else []
     return [PythonFilesInfo(
-        packages = depset(_package(ctx), transitive = packages),
+        packages = depset(package, transitive = packages),
+        prepared = depset(prepared, transitive = [dependency.prepared for dependency in dependencies]),
         sources = depset(transitive = sources),
         wheels = depset(transitive = wheels),
     )]
@@ -86,5 +118,13 @@ def _python_files_impl(target, ctx):
 python_files = aspect(
     implementation = _python_files_impl,
     attr_aspects = ["data", "deps"],
+    attrs = {
+        "_arm64": attr.label(
+            default = "@platforms//cpu:aarch64",
+            providers = [platform_common.ConstraintValueInfo],
+        ),
+        "_preparer": attr.label(default = "//rules/layers:wheel", executable = True, cfg = "exec"),
+        "_strip": attr.label(default = "//rules/strip", cfg = "exec"),
+    },
     doc = "Collects `PythonFilesInfo`. What a target makes of its `srcs` counts, not what it is made of.",
 )

@@ -25,6 +25,7 @@ def service_image(
         debs = [],
         shared = SHARED,
         exclude = [],
+        strip = True,
         licenses = "Apache-2.0",
         labels = {},
         source = "",
@@ -54,6 +55,7 @@ def service_image(
         shared: layers of this repository's files that services have in common, as labels. What lies in
             them stays out of `app`; a service that uses none of it says [].
         exclude: more files of what to leave out, see image/exclusions.toml.
+        strip: whether wheels' ELF files lose what no process sees: symbol tables, debug information.
         licenses: the service's own licence, an SPDX expression.
         labels: more labels of the image.
         source: URL of the sources, for the label of a release.
@@ -108,6 +110,7 @@ def service_image(
         exclude = [EXCLUSIONS] + exclude,
         packages_path = PACKAGES,
         python = [library],
+        strip = strip,
         **kwargs
     )
     layer(

@@ -208,6 +208,15 @@ def duplicates(layers: Sequence[Layer]) -> Iterator[str]:
             kinds_seen[entry.path] = entry.kind
 
 
+def symbols(files: Filesystem) -> Iterator[str]:
+    """No ELF file of a wheel has what no process sees: it is most of the file."""
+    for entry in files:
+        if not entry.path.startswith("/usr/local/") or not elf.is_elf(entry.content):
+            continue
+        if found := elf.symbol_tables(entry.content):
+            yield f"{entry.path}: has {', '.join(found)}; expected it to be stripped"
+
+
 def split_packages(layers: Sequence[Layer], environment: Mapping[str, str]) -> Iterator[str]:
     """Each package below PYTHONPATH lies in one layer: what layers share is shared whole."""
     seen: dict[str, str] = {}

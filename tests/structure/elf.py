@@ -10,6 +10,8 @@ _MAGIC = b"\x7fELF"
 _CLASS64 = 2
 _LITTLE = 1
 _EXEC, _DYN = 2, 3
+_SHT_SYMTAB = 2
+_DEBUG = (".debug", ".zdebug", ".symtab")
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NEEDED, _DT_STRTAB, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 1, 5, 14, 15, 29
 _DT_VERDEF, _DT_VERDEFNUM, _DT_VERNEED, _DT_VERNEEDNUM = (
@@ -47,6 +49,28 @@ class Elf:
 def is_elf(content: bytes) -> bool:
     """Whether a file's content says that it is an ELF file."""
     return content.startswith(_MAGIC)
+
+
+def symbol_tables(content: bytes) -> list[str]:
+    """The names of sections that hold symbols for linkers, or debug information.
+
+    Raises `ElfError` where the file is damaged.
+    """
+    try:
+        offset = struct.unpack_from("<Q", content, 40)[0]
+        size, count, names = struct.unpack_from("<HHH", content, 58)
+        headers = [
+            struct.unpack_from("<IIQQQQ", content, offset + number * size)
+            for number in range(count)
+        ]
+        start = headers[names][4] if headers else 0
+    except (struct.error, IndexError) as error:
+        raise ElfError(f"damaged ELF file: {error}") from error
+    found = [
+        (kind, content[start + name : content.index(b"\0", start + name)].decode())
+        for name, kind, *_ in headers
+    ]
+    return [name for kind, name in found if kind == _SHT_SYMTAB or name.startswith(_DEBUG)]
 
 
 def read(content: bytes) -> Elf:

@@ -124,6 +124,10 @@ def test_every_elf_file_finds_its_libraries(image: Image, files: Filesystem) -> 
     none(libraries.problems(files, configuration.architecture, configuration.environment))
 
 
+def test_no_elf_file_of_a_wheel_has_symbols_for_debuggers(files: Filesystem) -> None:
+    none(checks.symbols(files))
+
+
 def test_every_python_source_has_its_byte_code(files: Filesystem) -> None:
     version = f"/usr/lib/python{sys.version_info.major}.{sys.version_info.minor}/os.py"
     if any(entry.path.endswith(".py") for entry in files):

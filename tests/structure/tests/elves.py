@@ -63,6 +63,24 @@ def build(
     return elf + b"".join(segments) + b"".join(parts) + dynamic
 
 
+def with_sections(*names: str) -> bytes:
+    """A shared object that has section headers of these names, and nothing in them."""
+    strings = _Strings()
+    headers = [bytes(64), *(_section(strings.add(name), 1) for name in names)]
+    own = strings.add(".shstrtab")
+    at = 64 + 64 * (len(headers) + 1)
+    size = len(strings.content)
+    headers.append(struct.pack("<IIQQQQIIQQ", own, 3, 0, 0, at, size, 0, 0, 1, 0))
+    elf = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(
+        "<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, 64, 0, 64, 56, 0, 64, len(headers), len(headers) - 1
+    )
+    return elf + b"".join(headers) + bytes(strings.content)
+
+
+def _section(name: int, kind: int) -> bytes:
+    return struct.pack("<IIQQQQIIQQ", name, kind, 0, 0, 0, 0, 0, 0, 1, 0)
+
+
 def _segment(kind: int, offset: int, address: int, size: int) -> bytes:
     return struct.pack("<IIQQQQQQ", kind, 4, offset, address, address, size, size, 8)
 

@@ -12,6 +12,7 @@ from tests.oci.filesystem import Entry, Filesystem
 from tests.oci.layout import Image
 from tests.oci.samples import file, folder, link, program
 from tests.structure import checks
+from tests.structure.tests import elves
 
 SOURCE = b"x = 1\n"
 
@@ -232,6 +233,22 @@ def test_a_layer_that_takes_away_is_found(tmp_path: Path) -> None:
     found = image(tmp_path, [file("/x")], [file("/.wh.x")])
 
     assert list(checks.duplicates(found.layers)) == ["/.wh.x: layer 1 takes away what is below it"]
+
+
+def test_symbols_in_a_wheels_file_are_found() -> None:
+    with_symbols = elves.with_sections(".text", ".symtab", ".debug_info")
+    files = Filesystem(
+        [
+            file("/usr/local/lib/a.so", with_symbols),
+            file("/usr/local/lib/b.so", elves.with_sections(".text", ".comment")),
+            file("/usr/local/lib/c.so", elves.build()),
+            file("/usr/lib/debians.so", with_symbols),
+        ]
+    )
+
+    (problem,) = checks.symbols(files)
+
+    assert problem.startswith("/usr/local/lib/a.so: has .symtab, .debug_info; expected")
 
 
 def test_a_package_in_two_layers_is_found(tmp_path: Path) -> None:
