@@ -9,8 +9,9 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from backend.tests.image.container.stack import API_KEY, Replica, Stack, log_lines
+from backend.tests.image.container.stack import API_KEY, PASSWORD, Replica, Stack, log_lines
 
+PYTHON = "/usr/bin/python3.13"
 TODOS = "/api/v1/todos"
 
 
@@ -56,6 +57,16 @@ def test_it_is_unready_until_the_schema_is_there(stack: Stack, unmigrated: Repli
     assert found()["schema"] == "unavailable"
 
 
+def test_the_doctor_names_what_is_missing_and_what_to_run(unmigrated: Replica) -> None:
+    done = unmigrated.container.execute(PYTHON, "-m", "backend", "doctor")
+
+    assert done.returncode == 69, done.stderr
+    failed = [line for line in done.stdout.splitlines() if line.startswith("failed")]
+    assert len(failed) == 1, done.stdout
+    assert "schema: revision none" in failed[0]
+    assert "run the command migrate" in failed[0]
+
+
 def test_a_run_of_the_image_migrates(stack: Stack, unmigrated: Replica) -> None:
     first = stack.run("migrate")
     second = stack.run("migrate")
@@ -65,6 +76,17 @@ def test_a_run_of_the_image_migrates(stack: Stack, unmigrated: Replica) -> None:
     assert second.exit_code == 0, second.log
     assert "->" not in second.stdout
     unmigrated.until_ready()
+
+
+def test_the_doctor_finds_a_running_service_well(replicas: list[Replica]) -> None:
+    done = replicas[0].container.execute(PYTHON, "-m", "backend", "doctor")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {line[8:].partition(":")[0]: line[:8].strip() for line in done.stdout.splitlines()}
+    assert {"temporary folder", "database", "clock", "schema", "rights", "ai"} <= set(found)
+    assert "failed" not in found.values(), done.stdout
+    assert API_KEY not in done.stdout
+    assert PASSWORD not in done.stdout
 
 
 def test_todos_are_created_read_changed_and_deleted(
