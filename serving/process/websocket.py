@@ -182,6 +182,7 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """A client that answers no ping may not read either: drop it after a moment."""
         super().keepalive_timeout()
+        self._is_gone()
         self.loop.call_later(1.0, self.transport.abort)
 
     # --- the end
@@ -195,6 +196,7 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
+        self._is_gone()
         self._read_on(patience)
 
     def _say_goodbye(self, code: int, reason: str) -> None:
@@ -204,12 +206,15 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self._is_dropped = True
-        # For the application the client is gone: what it sends now is no mistake of its own.
-        self.disconnected = True
-        self.writable.set()
+        self._is_gone()
         # Closing at once would reset the connection and could lose the close frame.
         self.transport.write_eof()
         self._read_on(LINGER_SECONDS)
+
+    def _is_gone(self) -> None:
+        """For the application the client is gone: what it sends now is no mistake of its own."""
+        self.disconnected = True
+        self.writable.set()
 
     def _read_on(self, patience: float) -> None:
         if self.read_paused:

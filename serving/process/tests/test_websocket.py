@@ -5,7 +5,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -311,11 +311,25 @@ def test_text_after_a_close_is_not_looked_at(client: Client, server: Server) -> 
     assert server.refused == {}
 
 
-def test_an_application_that_speaks_to_a_client_that_broke_is_not_at_fault(
-    client: Client, server: Server, feed: Feed
-) -> None:
+def broken(client: Client, _: Feed) -> None:
     client.send(b"\xff\xff")
-    before = client.transport.taken
+
+
+def told_to_go(client: Client, feed: Feed) -> None:
+    client.server.call(lambda: feed.scope["extensions"][CLOSE_NOW](4000, "too slow", 3.0))
+
+
+def silent(client: Client, _: Feed) -> None:
+    client.wait(40.5)
+
+
+@pytest.mark.parametrize("end", [broken, told_to_go, silent])
+def test_an_application_that_speaks_to_a_client_that_is_going_is_not_at_fault(
+    client: Client, server: Server, feed: Feed, end: Callable[[Client, Feed], None]
+) -> None:
+    client.transport.is_stuck = True
+    end(client, feed)
+    assert not client.is_closed()
 
     async def late() -> None:
         assert feed.send is not None
@@ -323,7 +337,8 @@ def test_an_application_that_speaks_to_a_client_that_broke_is_not_at_fault(
             await feed.send({"type": "websocket.send", "text": "late"})
 
     server.loop.run_until_complete(late())
-    assert client.transport.taken == before
+    client.transport.take()
+    assert b"late" not in client.transport.taken
 
 
 # --- floods
