@@ -256,8 +256,8 @@ def main() -> int:
                 }.items()
                 if is_there
             ]
+            print("; ".join(faults) or "nothing was left behind", flush=True)
             end(server)
-    print("; ".join(faults) or "nothing was left behind")
     return 1 if faults else 0
 
 
