@@ -7,6 +7,14 @@ _RUNNER = Label("//tools/pytest:runner.py")
 _SECCOMP = Label("//deploy:seccomp.json")
 _SETTINGS = Label("//:pyproject.toml")
 
+# Of any service. They share one that runs, and the last one ends it.
+SERVICE_TESTS = [
+    "//tests/container:test_identity.py",
+    "//tests/container:test_service.py",
+    "//tests/container:test_read_only.py",
+    "//tests/container:test_end.py",
+]
+
 def container_test(
         name,
         srcs,
@@ -77,10 +85,7 @@ def service_test(name, image, service, **kwargs):
     """
     container_test(
         name = name,
-        srcs = [
-            "//tests/container:test_service.py",
-            "//tests/container:test_identity.py",
-        ],
+        srcs = SERVICE_TESTS,
         image = image,
         service = service,
         **kwargs

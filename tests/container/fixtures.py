@@ -1,20 +1,25 @@
 """Fixtures for tests that run an image in containers; `container_test` brings them."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.container import bundle, kernel
+from deploy import definition
+from tests.container import bundle, kernel, probe
 from tests.container.bundle import SecurityContext
 from tests.container.cgroups import Cgroups
+from tests.container.limits import LIMITS
 from tests.container.main import IDENTITY
 from tests.container.namespaces import Identity
-from tests.container.runtime import Runtime, Unpacked
+from tests.container.runtime import Container, Runtime, Unpacked
 from tests.oci import layout
 from tests.oci.layout import Image
 from tools.dev import complaints
+
+_READY_SECONDS = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -88,3 +93,21 @@ def context(identity: Identity) -> SecurityContext:
     profile = bundle.seccomp(Path(os.environ["SECCOMP"]))
     # In a user namespace of one id there is no other user to become; tests of identity say so.
     return SecurityContext(seccomp=profile, user="" if identity.root else "0:0")
+
+
+@pytest.fixture(scope="session")
+def service(
+    runtime: Runtime,
+    image: Unpacked,
+    context: SecurityContext,
+    record_testsuite_property: Callable[[str, object], None],
+) -> Iterator[Container]:
+    """A ready service, as SERVICE defines it. Tests leave it as it is; `test_end.py` ends it."""
+    defined = definition.read(Path(os.environ["SERVICE"]))
+    url = f"http://127.0.0.1:{defined['port']}{defined['ready_path']}"
+    began = time.monotonic()
+    container = runtime.start(image, context, name=defined["container"], limits=LIMITS)
+    container.until(lambda: probe.status(url) == 200, "ready", _READY_SECONDS)
+    record_testsuite_property("seconds_to_ready", f"{time.monotonic() - began:.2f}")
+    yield container
+    container.remove()

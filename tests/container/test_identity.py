@@ -1,7 +1,6 @@
 """Any service runs as its image's user, whatever the user that runs the tests."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,19 +19,13 @@ OTHER_PORT = str(int(SERVICE["port"]) + 1)
 WRITE = "import sys; open(sys.argv[1], 'x').close()"
 
 
-@pytest.fixture(scope="module")
-def service(
-    runtime: Runtime, image: Unpacked, context: SecurityContext, identity: Identity
-) -> Iterator[Container]:
+@pytest.fixture(scope="module", autouse=True)
+def other_users(identity: Identity) -> None:
     if not identity.root:
         pytest.fail(
             "the container runs as this machine's user: a user namespace has one user id unless "
             "newuidmap gives it more. Run as root to test the image's own user"
         )
-    container = runtime.start(image, context, name=SERVICE["container"])
-    container.until(lambda: ready(SERVICE["port"]), "ready", READY_SECONDS)
-    yield container
-    container.remove()
 
 
 def ready(port: str) -> bool:

@@ -1,6 +1,6 @@
 """Tests that run containers under another kernel than this machine's."""
 
-load("//tests/container:defs.bzl", "container_test")
+load("//tests/container:defs.bzl", "SERVICE_TESTS", "container_test")
 
 _MACHINE = Label("//tests/machine:machine")
 _PROFILE = Label("//deploy:apparmor")
@@ -9,9 +9,8 @@ _PROFILE = Label("//deploy:apparmor")
 _FIRST = [
     "//tests/machine:test_cgroups.py",
     "//tests/container:test_limits.py",
-    "//tests/container:test_identity.py",
-    "//tests/container:test_service.py",
-]
+    "//tests/machine:test_confinement.py",
+] + SERVICE_TESTS
 _LAST = ["//tests/machine:test_apparmor.py"]
 
 def machine_test(

@@ -12,7 +12,7 @@ from tests.machine.fixtures import Refusals
 from tests.machine.kernel_log import KernelLog
 
 # Looks for a shell, and writes where nobody may.
-_PROVOKES = "tests.container.test_service"
+_PROVOKES = "tests.container.test_read_only"
 
 
 @pytest.fixture(scope="module", autouse=True)
