@@ -26,12 +26,13 @@ import serving
 from backend.app import create_app
 from backend.identity import IDENTITY
 from backend.tests.conftest import fresh_database, settings_for
-from backend.tests.process import Running
+from backend.tests.process import Running, run
 from serving.web.catalogue import page
 from tools.dev.ai import AiStub
 
 DOCUMENT = Path(__file__).parents[1] / "openapi.json"
 PROBLEMS = Path(__file__).parents[2] / "docs/problems.md"
+METRICS = Path(__file__).parents[2] / "docs/metrics.md"
 
 
 def test_the_committed_document_is_the_real_one() -> None:
@@ -45,6 +46,11 @@ def test_the_committed_page_of_problems_is_the_real_one() -> None:
     remedy = "run: tools/bazel run //backend -- problems > docs/problems.md"
     types = create_app(settings_for("sqlite:///x")).problem_types
     assert PROBLEMS.read_text() == page(types, IDENTITY.module), remedy
+
+
+def test_the_committed_page_of_metrics_is_the_real_one() -> None:
+    remedy = "run: tools/bazel run //backend -- metrics > docs/metrics.md"
+    assert METRICS.read_text() == run("metrics").stdout, remedy
 
 
 def raised() -> Iterator[tuple[str, int]]:

@@ -21,7 +21,14 @@ from tools.locks.error import LockError
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Each has a packages.toml and the lock.json made of it.
-FOLDERS = ("image", "rules/strip", "tests/machine", "tests/remote", "tests/supply_chain")
+FOLDERS = (
+    "image",
+    "rules/strip",
+    "tests/machine",
+    "tests/operations",
+    "tests/remote",
+    "tests/supply_chain",
+)
 
 
 class UpdateError(Exception):

@@ -49,8 +49,8 @@ def main[S: ServiceSettings](
         application: makes it. It should import what it needs when it is called: the process that
             supervises several workers never does, and the metrics library has to be told of them
             before it is imported.
-        commands: its own, besides serve, check-config, new-key, openapi, problems and
-            configuration.
+        commands: its own, besides serve, check-config, new-key, openapi, problems,
+            metrics and configuration.
 
     Returns:
         The exit code.
@@ -64,6 +64,8 @@ def main[S: ServiceSettings](
         return 0
     if arguments.command == "problems":
         return _problems(identity, application(settings()))
+    if arguments.command == "metrics":
+        return _metrics(identity, application(settings()))
     if arguments.command == "configuration":
         return _configuration(identity, settings)
     try:
@@ -96,6 +98,7 @@ def _parser[S: ServiceSettings](
     key.add_argument("name", help="whose key it is; it appears in logs")
     names.add_parser("openapi", help="print the OpenAPI document")
     names.add_parser("problems", help="print the page about the types of problems, in Markdown")
+    names.add_parser("metrics", help="print the page about the metrics, in Markdown")
     names.add_parser("configuration", help="print the page about the settings, in Markdown")
     return parser
 
@@ -128,6 +131,16 @@ def _problems(identity: Identity, application: "Application") -> int:
     from serving.web.catalogue import page  # noqa: PLC0415
 
     print(page(application.problem_types, identity.module), end="")
+    return 0
+
+
+def _metrics(identity: Identity, application: "Application") -> int:
+    from serving.process.connection import RefusalMetrics  # noqa: PLC0415
+    from serving.watch.reference import reference  # noqa: PLC0415
+
+    # What the server adds to the application's own.
+    RefusalMetrics(application.registry)
+    print(reference(application.registry, identity.module), end="")
     return 0
 
 

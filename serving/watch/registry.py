@@ -1,6 +1,8 @@
 """The registry of a process' Prometheus metrics; each room registers its own there."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -13,6 +15,23 @@ FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 
 SLOW = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """A metric, as the page about them has it.
+
+    Attributes:
+        name: as it is exposed and queried; of a histogram, without `_bucket`, `_count`, `_sum`.
+        kind: `counter`, `gauge` or `histogram`.
+        labels: that every sample has.
+        about: its help.
+    """
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    about: str
+
+
 class Registry:
     """Makes metrics, and exposes them.
 
@@ -22,20 +41,32 @@ class Registry:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._described: list[Described] = []
+
+    @property
+    def described(self) -> Sequence[Described]:
+        """All metrics that were made, sorted by name."""
+        return sorted(self._described, key=lambda one: one.name)
 
     def counter(self, name: str, about: str, *labels: str) -> Counter:
         """A figure that only rises; its name gets the suffix `_total`."""
+        self._describe(f"{name}_total", "counter", labels, about)
         return Counter(name, about, labels, registry=self._registry)
 
     def gauge(self, name: str, about: str, *labels: str, mode: str = "livesum") -> Gauge:
         """A figure that rises and falls; `mode` says how those of several workers become one."""
+        self._describe(name, "gauge", labels, about)
         return Gauge(name, about, labels, registry=self._registry, multiprocess_mode=mode)  # type: ignore[arg-type]
 
     def histogram(
         self, name: str, about: str, *labels: str, buckets: tuple[float, ...] = FAST
     ) -> Histogram:
         """How a time, in seconds, is distributed."""
+        self._describe(name, "histogram", labels, about)
         return Histogram(name, about, labels, buckets=buckets, registry=self._registry)
+
+    def _describe(self, name: str, kind: str, labels: tuple[str, ...], about: str) -> None:
+        self._described.append(Described(name=name, kind=kind, labels=labels, about=about))
 
     def expose(self) -> bytes:
         """Everything in Prometheus' text format 0.0.4."""

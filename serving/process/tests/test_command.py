@@ -61,10 +61,25 @@ def test_configuration_prints_the_page_about_the_settings() -> None:
     assert "## Translator\n" in done.stdout
 
 
+def test_metrics_prints_the_page_about_the_metrics_and_those_of_the_server() -> None:
+    done = run("metrics")
+    assert done.stdout.startswith("# Metrics\n")
+    for name in ("translator_calls_total", "http_refused_total", "http_requests_total"):
+        assert f"| `{name}` | counter |" in done.stdout
+
+
 def test_help_lists_the_services_own_commands_too() -> None:
     done = run("--help")
     assert "python -m serving.tests.sample" in done.stdout
-    for name in ("serve", "migrate", "check-config", "new-key", "openapi", "configuration"):
+    for name in (
+        "serve",
+        "migrate",
+        "check-config",
+        "new-key",
+        "openapi",
+        "metrics",
+        "configuration",
+    ):
         assert f"    {name} " in done.stdout
 
 
