@@ -30,6 +30,8 @@ PAGES = {
     "docs/database.md",
     "docs/deployment.md",
     "docs/development.md",
+    "docs/metrics.md",
+    "docs/operate.md",
     "docs/performance.md",
     "docs/problems.md",
     "docs/security.md",
