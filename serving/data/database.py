@@ -1,5 +1,6 @@
 """The connection pool, and the ways to use it."""
 
+import contextlib
 import functools
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from serving.data.errors import (
     translated,
 )
 from serving.data.settings import DatabaseSettings
+from serving.settings.rotation import Rotating
 
 if TYPE_CHECKING:
     import asyncpg
@@ -75,6 +77,7 @@ class Database:
         pool_size: int | None = None,
     ) -> None:
         self.settings = settings
+        self._secrets = Rotating(settings, "database_url", "database_password")
         self._name = name
         self.is_sqlite = settings.is_sqlite
         self._on_wait = on_wait
@@ -167,13 +170,23 @@ class Database:
     async def connect_driver(self) -> "asyncpg.Connection[Any]":
         """A PostgreSQL connection outside the pool, for LISTEN and for locks of a session.
 
+        While a password is changed, the file that it is in and the server change one after the
+        other: where the server does not take the new one yet, the one before is tried.
+
         Raises:
             DatabaseDown: no connection could be made, for whatever reason.
         """
         import asyncpg  # noqa: PLC0415  (SQLite does without it)
 
+        current = self._secrets.current
+        previous = self._secrets.previous
         try:
-            return await asyncpg.connect(**_driver_arguments(self.settings, self._name))
+            try:
+                return await asyncpg.connect(**_driver_arguments(current, self._name))
+            except asyncpg.InvalidAuthorizationSpecificationError:
+                if previous is None:
+                    raise
+                return await asyncpg.connect(**_driver_arguments(previous, self._name))
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DatabaseDown(f"{type(error).__name__}: {error}") from error
 
@@ -228,7 +241,7 @@ class Database:
             return await self.connect_driver()
 
         engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
-        _test_on_checkout(engine, settings)
+        _test_on_checkout(engine, settings, self._secrets)
         return engine
 
 
@@ -264,12 +277,18 @@ def _driver_arguments(settings: DatabaseSettings, name: str) -> dict[str, Any]:
     return arguments
 
 
-def _test_on_checkout(engine: AsyncEngine, settings: DatabaseSettings) -> None:
-    """Replace broken connections before a request gets one.
+def _test_on_checkout(
+    engine: AsyncEngine, settings: DatabaseSettings, secrets: Rotating[DatabaseSettings]
+) -> None:
+    """Replace broken connections, and those of an old password, before a request gets one.
 
     A connection that the server closed is known to be closed without asking. Only one that has
     been idle long enough for something on the way to have dropped it costs a round trip.
     """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def note_secrets(_: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info["secrets"] = secrets.version
 
     @event.listens_for(engine.sync_engine, "checkin")
     def note_time(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
@@ -279,6 +298,13 @@ def _test_on_checkout(engine: AsyncEngine, settings: DatabaseSettings) -> None:
     def test(connection: DBAPIConnection, record: ConnectionPoolEntry, _: Any) -> None:
         driver: asyncpg.Connection[Any] = connection.driver_connection
         if driver.is_closed():
+            raise DisconnectionError
+        # Asking is what looks at the files.
+        _ = secrets.current
+        if record.info["secrets"] != secrets.version:
+            with contextlib.suppress(Exception):
+                # In order: the server would log a connection that only breaks off.
+                await_only(driver.close(timeout=PING_SECONDS))
             raise DisconnectionError
         idle_since = record.info.get("idle_since")
         if (

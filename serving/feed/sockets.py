@@ -107,12 +107,7 @@ class Sockets:
         if len(origins) > 1 or (origins and not self._origins.welcomes(origins[0], host)):
             raise Problem(403, "foreign-origin", f"Origin: {', '.join(origins)} is not allowed")
         offered = websocket.scope["subprotocols"]
-        bearer = next((one for one in offered if one.startswith(BEARER_SUBPROTOCOL)), None)
-        keys = self._keys
-        if bearer is not None:
-            principal = keys.principal(bearer.removeprefix(BEARER_SUBPROTOCOL).encode())
-        else:
-            principal = keys.from_headers(websocket.scope["headers"])
+        principal = self._principal(websocket)
         websocket.scope["principal"] = principal
         if self._lifecycle.draining:
             raise unavailable("draining", "this replica is shutting down; connect again")
@@ -125,6 +120,14 @@ class Sockets:
                 429, "too-many-sockets-of-client", "this client holds all the sockets it may"
             )
         return client, self._subprotocol if self._subprotocol in offered else None
+
+    def _principal(self, websocket: WebSocket) -> str:
+        """Whose key the handshake has; raises a 401 problem."""
+        offered = websocket.scope["subprotocols"]
+        bearer = next((one for one in offered if one.startswith(BEARER_SUBPROTOCOL)), None)
+        if bearer is not None:
+            return self._keys.principal(bearer.removeprefix(BEARER_SUBPROTOCOL).encode())
+        return self._keys.from_headers(websocket.scope["headers"])
 
     async def _serve_admitted(
         self, websocket: WebSocket, subprotocol: str | None, after: int | None
@@ -140,14 +143,14 @@ class Sockets:
         tasks: list[asyncio.Task[int]] = []
         try:
             await websocket.accept(subprotocol=subprotocol)
-            tasks = [
-                asyncio.create_task(work)
-                for work in (
-                    self._write(websocket, subscription, after),
-                    self._watch(subscription),
-                    self._read(websocket),
-                )
+            works = [
+                self._write(websocket, subscription, after),
+                self._watch(subscription),
+                self._read(websocket),
             ]
+            if self._keys.rotate:
+                works.append(self._revoked(websocket))
+            tasks = [asyncio.create_task(work) for work in works]
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             code = done.pop().result()
         except WebSocketDisconnect:
@@ -181,6 +184,10 @@ class Sockets:
         await subscription.ended()
         return _close_code(subscription)
 
+    async def _revoked(self, websocket: WebSocket) -> int:
+        await self._keys.revoked(lambda: self._principal(websocket))
+        return POLICY_VIOLATION
+
     async def _read(self, websocket: WebSocket) -> int:
         loop = asyncio.get_running_loop()
         window, count = loop.time(), 0
@@ -201,7 +208,7 @@ class Sockets:
         reason = {
             GOING_AWAY: "shutting down",
             UNSUPPORTED_DATA: "expected text",
-            POLICY_VIOLATION: "too many messages",
+            POLICY_VIOLATION: "too many messages, or a key that is no longer valid",
             TRY_AGAIN_LATER: "too slow: connect again with last_event_id",
         }[code]
         close_now: Callable[[int, str, float], None] | None = websocket.scope["extensions"].get(

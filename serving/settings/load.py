@@ -19,7 +19,7 @@ def load[S: Section](settings: type[S]) -> S:
         try:
             loaded = settings()
         except ValidationError as error:
-            problems, invalid = _describe(settings, error)
+            problems, invalid = describe(settings, error)
         else:
             if not files:
                 return loaded
@@ -47,14 +47,14 @@ def _report[S: Section](
         try:
             settings(**defaults)
         except ValidationError as error:
-            more, _ = _describe(settings, error)
+            more, _ = describe(settings, error)
             problems += [line for line in more if line.split(":")[0].lower() not in invalid]
     # What is missing because its file cannot be read is not missing besides.
     problems = [line for line in problems if line.split(":")[0].lower() not in files]
     raise SettingsError([*files.values(), *problems])
 
 
-def _describe(settings: type[Section], error: ValidationError) -> tuple[list[str], set[str]]:
+def describe(settings: type[Section], error: ValidationError) -> tuple[list[str], set[str]]:
     """The lines, in the order of the sections, and the names of the fields that are invalid."""
     by_name: dict[str, str] = {}
     together: list[str] = []

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
+from serving.settings.rotation import Rotating
 from serving.web.media import check_media_type, media_types
 from serving.web.problems import Problem
 from serving.web.settings import WebSettings
@@ -31,11 +32,40 @@ def new_key(name: str) -> tuple[str, str]:
 
 
 class Keys:
-    """Knows the valid API keys by their digests."""
+    """Knows the valid API keys by their digests; a changed API_KEYS_FILE changes them."""
 
     def __init__(self, settings: WebSettings) -> None:
         self.required = settings.auth_required
-        self._digests = list(settings.key_digests().items())
+        self._settings = Rotating(settings, "api_keys")
+        self._version = self._settings.version
+        self._known = list(settings.key_digests().items())
+
+    @property
+    def _digests(self) -> list[tuple[str, bytes]]:
+        settings = self._settings.current
+        if self._settings.version != self._version:
+            self._version = self._settings.version
+            self._known = list(settings.key_digests().items())
+        return self._known
+
+    @property
+    def rotate(self) -> bool:
+        """Whether they can change while the service runs."""
+        return self._settings.rotates
+
+    async def revoked(self, principal: Callable[[], str]) -> None:
+        """Return when a key that was valid is so no longer.
+
+        Args:
+            principal: asks for its owner once more, as when it was presented.
+        """
+        while True:
+            version = self._settings.version
+            try:
+                principal()
+            except Problem:
+                return
+            await self._settings.changed(version)
 
     def principal(self, key: bytes | None) -> str:
         """The name of the key's owner; `anonymous` without a key where none is required.
@@ -51,11 +81,12 @@ class Keys:
             return ANONYMOUS
         presented = hashlib.sha256(key).digest()
         owner = None
-        for name, digest in self._digests:
+        digests = self._digests
+        for name, digest in digests:
             if hmac.compare_digest(presented, digest):
                 owner = name.partition("#")[0]
         if owner is None:
-            if self.required or self._digests:
+            if self.required or digests:
                 raise unauthorized("the API key is not valid")
             return ANONYMOUS
         return owner

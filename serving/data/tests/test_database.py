@@ -4,11 +4,14 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from serving.data.database import Query
+from serving.data.migrate import Migrations
+from serving.settings import rotation
 from serving.tests.service import PATH, open_app
 from tools.dev import postgres
 
@@ -230,3 +233,62 @@ async def test_a_prepared_query_is_one_statement(postgres_url: str) -> None:
             driver.add_query_logger(lambda record: statements.append(record.query))
         assert len((await client.get(PATH)).json()) == 1
     assert len(statements) == 1
+
+
+BACKENDS = "SELECT pid FROM pg_stat_activity WHERE usename = 'rotated'"
+
+
+async def test_a_changed_password_costs_no_request_and_no_session_of_the_old_one_stays(
+    own_server: postgres.Postgres,
+    migrations: Migrations,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """First the file, then the server: docs/operate.md."""
+    monkeypatch.setattr(rotation, "CHECK_SECONDS", 0.05)
+    admin = await asyncpg.connect(own_server.url)
+    await admin.execute("CREATE ROLE rotated LOGIN SUPERUSER PASSWORD 'old'")
+    # Only this role is asked for its password.
+    access = own_server.data / "pg_hba.conf"
+    access.write_text(
+        "host all rotated 127.0.0.1/32 scram-sha-256\n" + access.read_text(), encoding="utf-8"
+    )
+    await admin.execute("SELECT pg_reload_conf()")
+    file = tmp_path / "password"
+    file.write_text("old")
+    monkeypatch.setenv("DATABASE_PASSWORD_FILE", str(file))
+    url = own_server.url.replace("service@", "rotated@")
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(url, password="wrong")
+
+    async def change_the_server() -> None:
+        await admin.execute("ALTER ROLE rotated PASSWORD 'new'")
+
+    async def change_the_file() -> None:
+        file.write_text("new\n")
+        await asyncio.sleep(0.1)
+
+    async with open_app(url, database_pool_size=4, auto_migrate=True) as (_, client):
+        while (await client.get("/health/ready")).status_code != 200:
+            await asyncio.sleep(0.05)
+        await asyncio.gather(*(client.get(PATH) for _ in range(8)))
+        before = {one["pid"] for one in await admin.fetch(BACKENDS)}
+        statuses = set()
+        for step in (change_the_file, change_the_server):
+            await step()
+            answers = await asyncio.gather(
+                *(client.get(PATH) for _ in range(8)),
+                *(client.post(PATH, json={"text": "x"}) for _ in range(8)),
+                client.get("/health/ready"),
+            )
+            statuses |= {one.status_code for one in answers}
+        assert statuses == {200, 201}
+        # A session of the old password ends as soon as a request would have got it.
+        async with asyncio.timeout(30):
+            while before & {one["pid"] for one in await admin.fetch(BACKENDS)}:
+                answers = await asyncio.gather(
+                    *(client.get(PATH) for _ in range(8)), client.get("/health/ready")
+                )
+                assert {one.status_code for one in answers} == {200}
+                await asyncio.sleep(0.1)
+    await admin.close()

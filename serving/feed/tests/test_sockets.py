@@ -199,6 +199,28 @@ async def test_a_client_that_talks_too_much_is_closed(server: Running) -> None:
         assert await follower.closed() == 1008
 
 
+async def test_a_socket_whose_key_is_taken_back_is_closed_and_the_others_stay(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    (kept, kept_entry), (lost, lost_entry) = new_key("kept"), new_key("lost")
+    file = tmp_path / "api-keys"
+    file.write_text(f"{kept_entry},{lost_entry}")
+    with Running(DATABASE_URL=sqlite_url, API_KEYS_FILE=str(file)) as server:
+        server.wait_ready()
+        a, b = ({"additional_headers": {"Authorization": f"Bearer {key}"}} for key in (kept, lost))
+        async with follow(server, "", **a) as stays, follow(server, "", **b) as goes:
+            file.write_text(kept_entry)
+            assert await goes.closed() == 1008
+            assert (await refusal(server, **b)).status_code == 401
+            await asyncio.to_thread(
+                httpx.post,
+                f"{server.url}{PATH}",
+                json={"text": "still here"},
+                headers={"Authorization": f"Bearer {kept}"},
+            )
+            assert (await stays.next())["note"]["text"] == "still here"
+
+
 async def test_sockets_are_limited_in_all_and_per_client(sqlite_url: str) -> None:
     keys = [new_key("a"), new_key("b")]
     with Running(

@@ -43,7 +43,8 @@ _PATIENT = {
 }
 _DATABASE_HOST = "127.0.0.5"
 # Where deploy/ has the secrets; the AppArmor profile lets the service read nothing else below /run.
-_PASSWORD_FILE = "/run/secrets/todo-backend/database-password"
+SECRETS = "/run/secrets/todo-backend"
+_PASSWORD_FILE = f"{SECRETS}/database-password"
 _PROGRAMS = "/usr/lib/postgresql/17/bin"
 # The image's user.
 _USER = 65532
@@ -102,6 +103,7 @@ class Stack:
         self._postgres = postgres
         self._context = context
         self._limits = limits
+        self._password = PASSWORD
         self._data = folder / "postgres"
         self._secret = folder / "password"
         self._database: Container | None = None
@@ -217,6 +219,17 @@ class Stack:
             finally:
                 runner.run(session.close())
 
+    def change_password(self, password: str) -> None:
+        """Gives the database's role another password; give it back what it had."""
+        with asyncio.Runner() as runner:
+            session = runner.run(_connect("todo", self._password))
+            quoted = password.replace("'", "''")
+            try:
+                runner.run(session.execute(f"ALTER ROLE todo PASSWORD '{quoted}'"))
+                self._password = password
+            finally:
+                runner.run(session.close())
+
     def environment(self, **more: str) -> dict[str, str]:
         """What a production deployment sets, besides the address."""
         digest = hashlib.sha256(API_KEY.encode()).hexdigest()
@@ -242,17 +255,21 @@ class Stack:
         host: str | None = None,
         clock: Clock | None = None,
         patient: bool = False,
+        secrets: Path | None = None,
         **environment: str,
     ) -> Replica:
         """Starts a backend, on an address of its own by default; it need not be ready yet.
 
         A `patient` one gives the database time, for tests that are not about that: a busy machine
-        may stand still for longer than the 5 s after which the service gives up.
+        may stand still for longer than the 5 s after which the service gives up. `secrets` is the
+        folder of its secrets, instead of one with the database's password alone.
         """
         if patient:
             environment = _PATIENT | environment
         host = host or f"127.0.1.{len(self._replicas) + 1}"
-        container = self._start("backend", None, {"HOST": host, **environment}, context, clock)
+        container = self._start(
+            "backend", None, {"HOST": host, **environment}, context, clock, secrets
+        )
         self._replicas.append(container)
         return Replica(container, f"http://{host}:8000")
 
@@ -263,21 +280,23 @@ class Stack:
         environment: Mapping[str, str],
         context: SecurityContext | None,
         clock: Clock | None = None,
+        secrets: Path | None = None,
     ) -> Container:
+        mount = Mount(self._secret, _PASSWORD_FILE) if secrets is None else Mount(secrets, SECRETS)
         return self._runtime.start(
             self._backend,
             context or self._context,
             name=name,
             arguments=arguments,
             environment={**self.environment(**environment), **(clock.environment if clock else {})},
-            mounts=[Mount(self._secret, _PASSWORD_FILE), *([clock.mount] if clock else [])],
+            mounts=[mount, *([clock.mount] if clock else [])],
             limits=LIMITS if self._limits else None,
         )
 
 
-async def _connect(database: str) -> "asyncpg.Connection[asyncpg.Record]":
+async def _connect(database: str, password: str = PASSWORD) -> "asyncpg.Connection[asyncpg.Record]":
     return await asyncpg.connect(
-        host=_DATABASE_HOST, user="todo", database=database, password=PASSWORD
+        host=_DATABASE_HOST, user="todo", database=database, password=password
     )
 
 
