@@ -32,6 +32,7 @@ from serving.feed.follower import Feed
 from serving.feed.metrics import FeedMetrics
 from serving.feed.problems import TYPES as FEED_TYPES
 from serving.feed.sockets import Sockets
+from serving.trace.tracer import tracer_of
 from serving.upstream.metrics import UpstreamMetrics
 from serving.watch.health import Health
 from serving.web.application import Application
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> TodoApplication:
         await database.close()
         await side.close()
 
+    tracer = tracer_of(settings, IDENTITY)
     app = TodoApplication(
         IDENTITY,
         web=settings,
@@ -93,14 +95,15 @@ def create_app(settings: Settings) -> TodoApplication:
         example="no todo has the id 0199f0c6-0000-7000-8000-000000000000",
         types=[*DATABASE_TYPES, *FEED_TYPES, *TODO_TYPES, *AI_TYPES],
         tags=TAGS,
+        tracer=tracer,
     )
     pool_metrics = DatabaseMetrics(app.registry)
     feed_metrics = FeedMetrics(app.registry)
     ai_metrics = UpstreamMetrics(app.registry, prefix="ai", title=AiFailure.title)
-    database = Database(settings, name=IDENTITY.name, on_wait=pool_metrics.waited)
+    database = Database(settings, name=IDENTITY.name, on_wait=pool_metrics.waited, tracer=tracer)
     # For probes and the feed, which must work while the pool is in full use.
     side = Database(settings, name=IDENTITY.name, pool_size=2)
-    ai = AiClient(settings, ai_metrics)
+    ai = AiClient(settings, ai_metrics, tracer)
     migration = MigrationAtStart(side, MIGRATIONS)
     housekeeping = _housekeeping(side, settings)
     health = Health(

@@ -9,9 +9,12 @@ from backend.todos.settings import TodoSettings
 from serving.data.settings import DatabaseSettings, database_url_field
 from serving.feed.settings import FeedSettings
 from serving.process.settings import ServiceSettings
+from serving.trace.settings import TraceSettings
 
 
-class Settings(ServiceSettings, DatabaseSettings, TodoSettings, FeedSettings, AiSettings):
+class Settings(
+    ServiceSettings, DatabaseSettings, TodoSettings, FeedSettings, AiSettings, TraceSettings
+):
     """What the todo service can be told."""
 
     database_url: SecretStr = database_url_field("todo-backend.db")

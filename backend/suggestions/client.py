@@ -14,6 +14,7 @@ from backend.suggestions.prompts import completion
 from backend.suggestions.settings import AiSettings
 from serving.upstream.client import Peer, UpstreamClient
 from serving.upstream.metrics import UpstreamMetrics
+from serving.watch.spans import Tracer
 
 
 def ai_peer(settings: AiSettings) -> Peer:
@@ -27,8 +28,10 @@ def ai_peer(settings: AiSettings) -> Peer:
 class AiClient(UpstreamClient):
     """Asks the AI service."""
 
-    def __init__(self, settings: AiSettings, metrics: UpstreamMetrics) -> None:
-        super().__init__(ai_peer(settings), settings.ai_limits, metrics, AiFailure)
+    def __init__(
+        self, settings: AiSettings, metrics: UpstreamMetrics, tracer: Tracer | None = None
+    ) -> None:
+        super().__init__(ai_peer(settings), settings.ai_limits, metrics, AiFailure, tracer)
         self._model = settings.ai_model
 
     async def ask[Answer: BaseModel](

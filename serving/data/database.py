@@ -4,7 +4,7 @@ import contextlib
 import functools
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from serving.data.errors import (
 )
 from serving.data.settings import DatabaseSettings
 from serving.settings.rotation import Rotating
+from serving.watch.spans import UNTRACED, Tracer
 
 if TYPE_CHECKING:
     import asyncpg
@@ -66,6 +67,7 @@ class Database:
         name: what the connections are called in PostgreSQL's views.
         on_wait: told how long each caller waited for a connection, in seconds.
         pool_size: instead of the settings' size, with no overflow.
+        tracer: told of each block and query, from the wait for a connection to its end.
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class Database:
         name: str,
         on_wait: Callable[[float], None] | None = None,
         pool_size: int | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.settings = settings
+        self._tracer = tracer
         self._secrets = Rotating(settings, "database_url", "database_password")
         self._name = name
         self.is_sqlite = settings.is_sqlite
@@ -103,17 +107,19 @@ class Database:
 
         On PostgreSQL each statement is its own transaction, which saves two round trips.
         """
-        async with self._timed(self._read_engine) as connection:
-            yield connection
+        with self._span("read"):
+            async with self._timed(self._read_engine) as connection:
+                yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed when the block ends well, else rolled back."""
-        async with self._timed(self.engine) as connection:
-            if self.is_sqlite:
-                await connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
-            async with connection.begin():
-                yield connection
+        with self._span("write"):
+            async with self._timed(self.engine) as connection:
+                if self.is_sqlite:
+                    await connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+                async with connection.begin():
+                    yield connection
 
     async def rows(self, query: Query, values: Mapping[str, Any]) -> Sequence[Mapping[Any, Any]]:
         """All rows of a prepared query, asked once more where the first connection was broken.
@@ -131,10 +137,18 @@ class Database:
                 return found
         text, names = query.for_postgresql
         arguments = [values[name] for name in names]
-        try:
-            return await self._fetch(text, arguments)
-        except DatabaseDown:
-            return await self._fetch(text, arguments)
+        with self._span("read"):
+            try:
+                return await self._fetch(text, arguments)
+            except DatabaseDown:
+                return await self._fetch(text, arguments)
+
+    def _span(self, operation: str) -> AbstractContextManager[object]:
+        if self._tracer is None:
+            return UNTRACED
+        system = "sqlite" if self.is_sqlite else "postgresql"
+        attributes = {"db.system.name": system, "db.operation.name": operation}
+        return self._tracer.inside(f"{operation} {system}", attributes)
 
     async def _fetch(self, text: str, arguments: list[Any]) -> Sequence[Mapping[Any, Any]]:
         """Ask asyncpg itself, on a connection of the pool: lists are half as expensive this way."""

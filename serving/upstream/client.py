@@ -9,6 +9,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from serving.upstream.errors import UpstreamFailure
 from serving.upstream.limits import Limits
 from serving.upstream.metrics import UpstreamMetrics
 from serving.watch.health import Watched
+from serving.watch.spans import UNTRACED, Tracer
 
 if TYPE_CHECKING:
     import httpx
@@ -54,6 +56,7 @@ class UpstreamClient:
         limits: what calls may take.
         metrics: of the calls.
         failure: the class of failures to raise, which names the service to our own clients.
+        tracer: told of each attempt, which tells the service of the trace.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class UpstreamClient:
         limits: Limits,
         metrics: UpstreamMetrics,
         failure: type[UpstreamFailure],
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._peer = peer
         self._limits = limits
         self._metrics = metrics
@@ -192,14 +197,21 @@ class UpstreamClient:
             except TimeoutError:
                 raise self._failure("timeout", 504, "did not answer in time") from None
 
+    def _span(self) -> AbstractContextManager[object]:
+        if self._tracer is None:
+            return UNTRACED
+        return self._tracer.inside(f"POST {self._peer.name}", {"http.request.method": "POST"})
+
     async def _attempt(self, path: str, body: dict[str, Any]) -> bytes:
         import httpx  # noqa: PLC0415  (importing it takes longer than all the rest of this module)
 
         client = self._connected()
         try:
-            async with client.stream("POST", path, json=body) as response:
-                self._check_status(response)
-                return await self._read(response)
+            with self._span():
+                headers = self._tracer.headers() if self._tracer is not None else None
+                async with client.stream("POST", path, json=body, headers=headers) as response:
+                    self._check_status(response)
+                    return await self._read(response)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._failure(
                 "unreachable", 503, "cannot be reached", was_processed=False

@@ -1,6 +1,7 @@
 """The ASGI application of a service: FastAPI, with the gate around it and problems for errors."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -12,6 +13,7 @@ from serving.watch.logs import AccessLog
 from serving.watch.metrics import RequestMetrics, tell_build
 from serving.watch.registry import Registry
 from serving.watch.settings import WatchSettings
+from serving.watch.spans import Tracer
 from serving.web.catalogue import ProblemType, catalogue
 from serving.web.contract import complete
 from serving.web.explanations import explanations
@@ -43,6 +45,21 @@ class LongLived(Protocol):
         """Begin to end all of them."""
 
 
+def _stopped_after(
+    lifespan: Lifespan["Application"] | None, tracer: Tracer
+) -> Lifespan["Application"]:
+    @asynccontextmanager
+    async def traced(app: "Application") -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            # Last: what ends before may still tell it something.
+            stack.push_async_callback(tracer.stop)
+            if lifespan is not None:
+                await stack.enter_async_context(lifespan(app))
+            yield
+
+    return traced
+
+
 class Application(FastAPI):
     """What a service's `create_app` returns.
 
@@ -69,6 +86,7 @@ class Application(FastAPI):
         example: str = "there is nothing at this path",
         types: Iterable[ProblemType] = (),
         tags: Mapping[str, str] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Make an application without routes; nothing is connected before its lifespan starts.
 
@@ -82,6 +100,7 @@ class Application(FastAPI):
             types: of the problems that the service's rooms answer with, besides those that every
                 service has.
             tags: of the routes, and what each is about.
+            tracer: told of each request, and stopped at the end.
         """
         self.identity = identity
         self.lifecycle = Lifecycle()
@@ -98,6 +117,7 @@ class Application(FastAPI):
         self.long_lived: list[LongLived] = []
         self._web = web
         self._watch = watch
+        self._tracer = tracer
         self._metrics = RequestMetrics(self.registry)
         self._example = example
         tell_build(self.registry, version=identity.version, revision=watch.revision)
@@ -109,7 +129,7 @@ class Application(FastAPI):
                 {"name": name, "description": about}
                 for name, about in {**(tags or {}), **TAGS}.items()
             ],
-            lifespan=lifespan,
+            lifespan=lifespan if tracer is None else _stopped_after(lifespan, tracer),
             openapi_url="/openapi.json" if web.docs_enabled else None,
             docs_url=None,
             redoc_url=None,
@@ -148,6 +168,7 @@ class Application(FastAPI):
             metrics=self._metrics,
             log=AccessLog(self._watch),
             problems=self.problems,
+            tracer=self._tracer,
         )
 
     def openapi(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from serving.watch.lifecycle import Lifecycle
 from serving.watch.logs import AccessLog
 from serving.watch.metrics import RequestMetrics
+from serving.watch.spans import Request, Tracer
 from serving.web.problems import Problem, Problems
 from serving.web.settings import WebSettings
 
@@ -43,12 +44,13 @@ logger = logging.getLogger(__name__)
 class _Mark:
     """What the gate reads from a request's header."""
 
-    __slots__ = ("has_body", "length", "request_id", "trace_id")
+    __slots__ = ("has_body", "length", "request_id", "trace", "trace_id")
 
     def __init__(self, scope: Message) -> None:
         self.has_body = False
         self.length: int | None = None
         self.trace_id: str | None = None
+        self.trace: dict[str, str] = {}
         request_id: bytes | None = None
         for name, value in scope["headers"]:
             if name == b"content-length":
@@ -60,6 +62,9 @@ class _Mark:
                 request_id = value
             elif name == b"traceparent" and (match := TRACEPARENT.fullmatch(value)):
                 self.trace_id = match[1].decode()
+                self.trace["traceparent"] = value.decode()
+            elif name == b"tracestate":
+                self.trace["tracestate"] = value.decode("latin-1")
         self.request_id = request_id or os.urandom(8).hex().encode()
 
 
@@ -78,7 +83,9 @@ class Gate:
         metrics: RequestMetrics,
         log: AccessLog,
         problems: Problems,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._app = app
         self._settings = settings
         self._lifecycle = lifecycle
@@ -108,6 +115,10 @@ class Gate:
                 message["headers"] = [*headers, *(pair for pair in extra if pair[0] not in own)]
             await send(message)
 
+        traced: Request | None = None
+        if self._tracer is not None and not scope["path"].startswith(PROBES):
+            traced = self._tracer.begin(mark.trace, scope["path"])
+            mark.trace_id = traced.trace_id
         self._in_flight.inc()
         try:
             problem = self._refusal(scope, mark.length)
@@ -127,9 +138,13 @@ class Gate:
                 raise
         finally:
             self._in_flight.dec()
-            self._note(scope, mark, status or CLIENT_GONE, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            method, template = self._note(scope, mark, status or CLIENT_GONE, seconds)
+            if traced is not None:
+                traced.end(method, template, status or CLIENT_GONE)
 
-    def _note(self, scope: Message, mark: _Mark, status: int, seconds: float) -> None:
+    def _note(self, scope: Message, mark: _Mark, status: int, seconds: float) -> tuple[str, str]:
+        """Count and log the request; its method and route, neither of them a client's word."""
         route = scope.get("route")
         template = "unmatched" if route is None else route.path
         # A method is the client's word: an unknown one must not become a new time series.
@@ -138,7 +153,7 @@ class Gate:
         if not self._log.enabled or (
             self._log.skips_probes and status == HTTPStatus.OK and template.startswith(PROBES)
         ):
-            return
+            return method, template
         fields = {
             "method": scope["method"],
             "route": template,
@@ -150,6 +165,7 @@ class Gate:
         if mark.trace_id is not None:
             fields["trace_id"] = mark.trace_id
         self._log.write(fields)
+        return method, template
 
     def _refusal(self, scope: Message, length: int | None) -> Problem | None:
         target = len(scope["raw_path"]) + len(scope["query_string"])

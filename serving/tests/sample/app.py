@@ -33,6 +33,7 @@ from serving.feed.sockets import Sockets
 from serving.tests.sample.identity import IDENTITY
 from serving.tests.sample.settings import Settings
 from serving.tests.sample.tables import KEYS, LOG, MIGRATIONS, notes
+from serving.trace.tracer import tracer_of
 from serving.upstream.client import Peer, UpstreamClient
 from serving.upstream.errors import UpstreamFailure
 from serving.upstream.limits import Limits
@@ -109,6 +110,7 @@ def create_app(settings: Settings) -> SampleApplication:
         await database.close()
         await side.close()
 
+    tracer = tracer_of(settings, IDENTITY)
     app = SampleApplication(
         IDENTITY,
         web=settings,
@@ -117,16 +119,18 @@ def create_app(settings: Settings) -> SampleApplication:
         lifespan=lifespan,
         example="no note has this id",
         types=[*DATABASE_TYPES, *FEED_TYPES, *TYPES],
+        tracer=tracer,
     )
     pool_metrics = DatabaseMetrics(app.registry)
     feed_metrics = FeedMetrics(app.registry)
-    database = Database(settings, name=IDENTITY.name, on_wait=pool_metrics.waited)
+    database = Database(settings, name=IDENTITY.name, on_wait=pool_metrics.waited, tracer=tracer)
     side = Database(settings, name=IDENTITY.name, pool_size=2)
     translator = UpstreamClient(
         _peer(settings),
         LIMITS,
         UpstreamMetrics(app.registry, prefix="translator", title=TranslatorFailure.title),
         TranslatorFailure,
+        tracer,
     )
     migration = MigrationAtStart(side, MIGRATIONS)
     housekeeping = Housekeeping(side, [forget])

@@ -9,6 +9,7 @@ from serving.data.settings import DatabaseSettings, database_url_field
 from serving.feed.settings import FeedSettings
 from serving.process.settings import ServiceSettings
 from serving.settings.section import Section, secret
+from serving.trace.settings import TraceSettings
 
 
 class TranslatorSettings(Section):
@@ -20,7 +21,7 @@ class TranslatorSettings(Section):
     translator_key: SecretStr | None = secret(description="Bearer token for the translator.")
 
 
-class Settings(ServiceSettings, DatabaseSettings, FeedSettings, TranslatorSettings):
+class Settings(ServiceSettings, DatabaseSettings, FeedSettings, TranslatorSettings, TraceSettings):
     """What the sample service can be told."""
 
     database_url: SecretStr = database_url_field("sample.db")

@@ -1,8 +1,10 @@
 """The image works with what it works with in production."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -165,6 +167,40 @@ def test_logs_are_json_on_standard_output(replicas: list[Replica], client: httpx
     (line,) = replicas[0].container.until(logged, "logged", 5)
     assert line["status"] == 200
     assert replicas[0].container.stderr == ""
+
+
+def test_the_image_has_what_traces_take(stack: Stack, replicas: list[Replica]) -> None:
+    assert replicas
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    bodies: list[bytes] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.8", 4318), Collector) as collector:
+        thread = threading.Thread(target=collector.serve_forever)
+        thread.start()
+        replica = stack.replica(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.8:4318")
+        try:
+            replica.until_ready()
+            with replica.client() as client:
+                header = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+                assert client.get(TODOS, headers=header).status_code == 200
+            replica.container.until(lambda: bodies, "sending spans", 30)
+        finally:
+            replica.container.remove()
+            collector.shutdown()
+            thread.join()
+    # As OTLP's messages hold it.
+    assert bytes.fromhex(trace) in b"".join(bodies)
+    assert b"todo-backend" in b"".join(bodies)
 
 
 def test_nothing_is_written_to_disk(replicas: list[Replica], client: httpx.Client) -> None:
