@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from serving.watch.lifecycle import Lifecycle
-from serving.watch.logs import AccessLog
+from serving.watch.logs import REQUEST_ID, AccessLog
 from serving.watch.metrics import RequestMetrics
 from serving.watch.spans import Request, Tracer
 from serving.web.problems import Problem, Problems
@@ -21,7 +21,7 @@ type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 type App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+REQUEST_ID_FIELD = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # W3C Trace Context, level 1, section 3.2: version, trace-id, parent-id, flags.
 TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 PROBES = ("/health/", "/metrics")
@@ -58,7 +58,7 @@ class _Mark:
                 self.has_body = True
             elif name == b"transfer-encoding":
                 self.has_body = True
-            elif name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            elif name == b"x-request-id" and REQUEST_ID_FIELD.fullmatch(value):
                 request_id = value
             elif name == b"traceparent" and (match := TRACEPARENT.fullmatch(value)):
                 self.trace_id = match[1].decode()
@@ -120,11 +120,13 @@ class Gate:
             traced = self._tracer.begin(mark.trace, scope["path"])
             mark.trace_id = traced.trace_id
         self._in_flight.inc()
+        token = REQUEST_ID.set(mark.request_id.decode())
         try:
             problem = self._refusal(scope, mark.length)
             if problem is not None:
                 # The body stays unread, so the connection cannot carry another request.
                 extra.append(CLOSE)
+                scope["problem"] = problem.slug
                 await self._problems.respond(problem)(scope, receive, marked)
                 return
             if mark.has_body:
@@ -132,11 +134,11 @@ class Gate:
             await self._app(scope, receive, marked)
         except Exception:
             # Starlette raises again what it has answered with a 500.
-            request_id = mark.request_id.decode()
-            logger.exception("unhandled error", extra={"request_id": request_id})
+            logger.exception("unhandled error")
             if status != HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
         finally:
+            REQUEST_ID.reset(token)
             self._in_flight.dec()
             seconds = time.perf_counter() - began
             method, template = self._note(scope, mark, status or CLIENT_GONE, seconds)
@@ -162,6 +164,8 @@ class Gate:
             "request_id": mark.request_id.decode(),
             "principal": scope.get("principal"),
         }
+        if "problem" in scope:
+            fields["problem"] = scope["problem"]
         if mark.trace_id is not None:
             fields["trace_id"] = mark.trace_id
         self._log.write(fields)

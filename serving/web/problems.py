@@ -142,15 +142,16 @@ class Problems:
             problem = from_http_exception(error)
             if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
                 problem.headers = {"Allow": _allowed_methods(request, routes)}
-            return self.respond(problem)
+            return self._answer(request, problem)
 
-        async def on_validation(_: Request, error: Exception) -> Response:
+        async def on_validation(request: Request, error: Exception) -> Response:
             if not isinstance(error, RequestValidationError):
                 raise error
-            return self.respond(from_validation(error))
+            return self._answer(request, from_validation(error))
 
-        async def on_defect(_: Request, __: Exception) -> Response:
-            return self.respond(Problem(500, "internal", "an unexpected error; it has been logged"))
+        async def on_defect(request: Request, _: Exception) -> Response:
+            problem = Problem(500, "internal", "an unexpected error; it has been logged")
+            return self._answer(request, problem)
 
         app.add_exception_handler(Exception, on_defect)
         app.add_exception_handler(HTTPException, on_http)
@@ -158,13 +159,18 @@ class Problems:
         for kind, translate in translations.items():
             app.add_exception_handler(kind, self._translated(translate))
 
+    def _answer(self, request: Request, problem: Problem) -> Response:
+        """The response, of which the request's line in the log says what it was."""
+        request.scope["problem"] = problem.slug
+        return self.respond(problem)
+
     def _translated(self, translate: Callable[[Any], Problem]) -> Any:
-        async def on_error(_: Request, error: Exception) -> Response:
+        async def on_error(request: Request, error: Exception) -> Response:
             problem = translate(error)
             if problem.warns:
                 cause = error.__cause__ or error
                 logger.warning("%s: %s", problem.slug, type(cause).__name__)
-            return self.respond(problem)
+            return self._answer(request, problem)
 
         return on_error
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import logging
 import re
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from serving.data.errors import DatabaseDown
 from serving.tests.exposition import samples
 from serving.tests.service import PATH, open_app, settings_for
 from serving.watch import health, logs
@@ -185,6 +187,7 @@ async def test_each_request_is_one_line_with_its_trace(
         "status": 404,
         "request_id": "mine",
         "principal": "anonymous",
+        "problem": "not-found",
         "trace_id": trace,
     }
 
@@ -236,9 +239,43 @@ async def test_an_unexpected_error_is_a_500_problem_without_its_message(
     assert "RuntimeError: hunter2" in caplog.text
 
 
-def test_a_traceback_stays_in_one_line() -> None:
-    import logging
+async def test_what_is_logged_during_a_request_has_its_id_and_nothing_afterwards(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    handlers = logging.getLogger().handlers[:]
+    settings = settings_for(sqlite_url, log_level="info", log_format="json")
+    try:
+        logs.configure(settings)
+        async with open_app(sqlite_url, log_level="info", log_format="json") as (app, client):
 
+            async def fail(*_: object) -> None:
+                raise DatabaseDown("gone") from OSError("gone")
+
+            monkeypatch.setattr(app.database, "rows", fail)
+            await client.get(PATH, headers={"X-Request-ID": "mine"})
+            logging.getLogger("x").warning("later")
+    finally:
+        logging.getLogger().handlers[:] = handlers
+    warning, access, later = map(json.loads, stream.getvalue().splitlines())
+    assert warning["message"] == "database-unavailable: OSError"
+    assert (warning["level"], warning["request_id"]) == ("warning", "mine")
+    assert (access["status"], access["problem"]) == (503, "database-unavailable")
+    assert access["request_id"] == "mine"
+    assert "request_id" not in later
+
+
+def test_text_has_the_same_fields_and_time_and_level_first() -> None:
+    record = logging.makeLogRecord(
+        {"msg": "%s goes", "args": ("it",), "name": "x", "levelname": "INFO", "more": 1}
+    )
+    record.created = 1.5
+    line = logs.TextFormatter().format(record)
+    assert line == "1970-01-01T00:00:01.500Z INFO x: it goes more=1"
+
+
+def test_a_traceback_stays_in_one_line() -> None:
     try:
         raise RuntimeError("first\nsecond")
     except RuntimeError:
