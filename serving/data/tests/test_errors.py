@@ -30,6 +30,8 @@ def wrapped(
     ("state", "is_outage"),
     [
         ("08006", True),
+        # A full disk, and no connection left.
+        ("53100", True),
         ("53300", True),
         ("57P01", True),
         ("25006", True),

@@ -16,15 +16,16 @@ def sources() -> str:
     return "\n".join(file.read_text() for file in sorted(folder.rglob("*test*.py")))
 
 
-def test_every_test_that_the_security_page_names_exists(sources: str) -> None:
-    text = Path(os.environ["SECURITY"]).read_text()
+@pytest.mark.parametrize("page", ["SECURITY", "OPERATE"])
+def test_every_test_that_a_page_names_exists(page: str, sources: str) -> None:
+    text = Path(os.environ[page]).read_text()
     named = set(re.findall(r"`(test_\w+)`", text))
 
     assert named, "expected names of tests such as `test_nothing_is_writable`"
     assert {name for name in named if not re.search(rf"def {name}\(", sources)} == set()
 
 
-@pytest.mark.parametrize("page", ["SECURITY", "DEPLOYMENT"])
+@pytest.mark.parametrize("page", ["SECURITY", "DEPLOYMENT", "OPERATE"])
 def test_every_file_that_a_page_names_exists(page: str) -> None:
     text = Path(os.environ[page]).read_text()
     known = os.environ["FILES"].split()
