@@ -1,6 +1,7 @@
 """`python -m backend`: serves todos, or runs one of the service's commands."""
 
 import asyncio
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,13 @@ def doctor(settings: Settings) -> int:
     )
 
 
+def asyncapi(settings: Settings) -> int:
+    """Print the AsyncAPI document."""
+    print(json.dumps(application(settings).asyncapi(), indent=2, sort_keys=True))
+    return 0
+
+
+ASYNCAPI = Command(name="asyncapi", about="print the AsyncAPI document", run=asyncapi)
 DOCTOR = Command(
     name="doctor", about="look at database, AI service and limits from here", run=doctor
 )
@@ -55,4 +63,4 @@ MIGRATE = Command(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(IDENTITY, Settings, application, [MIGRATE, DOCTOR]))
+    sys.exit(main(IDENTITY, Settings, application, [MIGRATE, DOCTOR, ASYNCAPI]))

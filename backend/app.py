@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,6 +29,7 @@ from serving.data.metrics import DatabaseMetrics
 from serving.data.migrate import MigrationAtStart
 from serving.data.problems import PROBLEMS as DATABASE_PROBLEMS
 from serving.data.problems import TYPES as DATABASE_TYPES
+from serving.feed.description import description_routes, document
 from serving.feed.follower import Feed
 from serving.feed.metrics import FeedMetrics
 from serving.feed.problems import TYPES as FEED_TYPES
@@ -41,13 +43,14 @@ from serving.web.operations import operations_routes
 DESCRIPTION = """\
 Todos with optimistic concurrency, idempotent creation, a change feed and suggestions by an AI
 service. Errors are problem documents (RFC 9457). Times are RFC 3339 in UTC. The change feed is a
-WebSocket at `/ws/todos`; see docs/websocket.md.
+WebSocket at `/ws/todos`, described by the AsyncAPI document `/asyncapi.json`.
 """
 TAGS = {
     "todos": "Todos: created, read, listed page by page, changed under a condition, deleted.",
     "ai": "What the AI service makes of a text or a todo. It stores nothing.",
 }
 SUBPROTOCOL = "todo.v1"
+FEED_PATH = "/ws/todos"
 
 
 class TodoApplication(Application):
@@ -66,6 +69,28 @@ class TodoApplication(Application):
     feed: Feed
     health: Health
     housekeeping: Housekeeping
+
+    def asyncapi(self) -> dict[str, Any]:
+        """The document of the change feed, for AsyncAPI's tools."""
+        todo = {"$ref": "#/components/schemas/Todo"}
+        gone = {
+            "type": "object",
+            "properties": {
+                "id": {"type": "string", "format": "uuid"},
+                "version": {"type": "integer", "minimum": 1},
+            },
+            "required": ["id", "version"],
+            "additionalProperties": False,
+        }
+        return document(
+            title=IDENTITY.title,
+            version=IDENTITY.version,
+            address=FEED_PATH,
+            subprotocol=SUBPROTOCOL,
+            member="todo",
+            payloads={"created": todo, "updated": todo, "deleted": gone},
+            openapi=self.openapi(),
+        )
 
 
 def create_app(settings: Settings) -> TodoApplication:
@@ -126,16 +151,19 @@ def create_app(settings: Settings) -> TodoApplication:
         pool_metrics.observe(database.pool)
         ai.observe()
 
+    routers = [
+        todo_routes(database, feed, app.api_key),
+        suggestion_routes(database, ai, app.api_key),
+        operations_routes(health, app.registry, app.api_key, observe),
+    ]
+    if settings.docs_enabled:
+        routers.append(description_routes(app.asyncapi))
     app.add_routes(
-        [
-            todo_routes(database, feed, app.api_key),
-            suggestion_routes(database, ai, app.api_key),
-            operations_routes(health, app.registry, app.api_key, observe),
-        ],
+        routers,
         {**DATABASE_PROBLEMS, **TODO_PROBLEMS, **AI_PROBLEMS},
     )
 
-    @app.websocket("/ws/todos")
+    @app.websocket(FEED_PATH)
     async def follow(websocket: WebSocket) -> None:
         await sockets.serve(websocket)
 

@@ -1,4 +1,4 @@
-"""Repositories for the checks of the whole workspace: its sources, and buildifier."""
+"""Repositories for checks: the sources of the workspace, buildifier, and AsyncAPI's schema."""
 
 _BUILD = """\
 package(default_visibility = ["//visibility:public"])
@@ -145,15 +145,57 @@ _buildifier = repository_rule(
     environ = _REGISTRY,
 )
 
+def _asyncapi_impl(ctx):
+    ctx.file("BUILD.bazel", 'exports_files(["schema.json"], visibility = ["//visibility:public"])\n')
+    registry = _registry(ctx)
+    if not registry:
+        # Only the test that reads it fails, and says why.
+        reason = "AsyncAPI's schema is an npm package here, and this machine knows no npm registry: " + \
+                 "name one in NPM_CONFIG_REGISTRY=URL, or with `npm config set registry URL`"
+        ctx.file("schema.json", json.encode({"not": {}, "description": reason}))
+        return
+    url = "{}/@asyncapi/specs/-/specs-{}.tgz".format(registry.removesuffix("/"), ctx.attr.version)
+    got = ctx.download_and_extract(
+        url,
+        "package",
+        allow_fail = True,
+        sha256 = ctx.attr.sha256,
+        stripPrefix = "package",
+    )
+    if not got.success:
+        fail(("AsyncAPI's schema {}: the npm registry did not give the locked file {}.\nName another " +
+              "one in NPM_CONFIG_REGISTRY=URL, a proxy in https_proxy.").format(ctx.attr.version, url))
+    ctx.execute(["mv", "package/schemas/3.0.0-without-$id.json", "schema.json"])
+    ctx.delete("package")
+
+_asyncapi = repository_rule(
+    implementation = _asyncapi_impl,
+    attrs = {
+        "sha256": attr.string(mandatory = True, doc = "hash of the package, in hexadecimal"),
+        "version": attr.string(mandatory = True, doc = "version of the package"),
+    },
+    doc = "The JSON schema of AsyncAPI 3.0 documents, out of its npm package.",
+    environ = _REGISTRY,
+)
+
 def _lint_impl(ctx):
     for module in ctx.modules:
         for tag in module.tags.buildifier:
             _buildifier(name = "buildifier", sha256 = tag.sha256, version = tag.version)
+        for tag in module.tags.asyncapi:
+            _asyncapi(name = "asyncapi", sha256 = tag.sha256, version = tag.version)
     _workspace_sources(name = "workspace_sources")
 
 lint = module_extension(
     implementation = _lint_impl,
     tag_classes = {
+        "asyncapi": tag_class(
+            attrs = {
+                "sha256": attr.string(mandatory = True, doc = "hash of the npm package"),
+                "version": attr.string(mandatory = True, doc = "version of the npm package"),
+            },
+            doc = "Locks the JSON schemas of AsyncAPI documents.",
+        ),
         "buildifier": tag_class(
             attrs = {
                 "sha256": attr.string(mandatory = True, doc = "hash of the npm package"),
