@@ -127,7 +127,7 @@ def create_app(settings: Settings) -> TodoApplication:
     ai_metrics = UpstreamMetrics(app.registry, prefix="ai", title=AiFailure.title)
     database = Database(settings, name=IDENTITY.name, on_wait=pool_metrics.waited, tracer=tracer)
     # For probes and the feed, which must work while the pool is in full use.
-    side = Database(settings, name=IDENTITY.name, pool_size=2)
+    side = Database(settings, name=IDENTITY.name, pool_size=3)
     ai = AiClient(settings, ai_metrics, tracer)
     migration = MigrationAtStart(side, MIGRATIONS)
     housekeeping = _housekeeping(side, settings)

@@ -6,7 +6,7 @@ from serving.data.migrate import Migrations
 
 MIGRATIONS = Migrations(
     folder=Path(__file__).parent / "migrations",
-    newest="0001",
+    newest="0002",
     # "todo" in ASCII.
     lock=0x746F646F,
 )

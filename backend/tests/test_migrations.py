@@ -61,7 +61,7 @@ def test_the_command_migrates_an_empty_database(url: str, request: pytest.Fixtur
         process.run("migrate", DATABASE_URL=request.getfixturevalue(url)).stdout.splitlines()[-1]
         for _ in range(2)
     ]
-    assert said == ["schema: empty -> 0001", "schema: 0001"]
+    assert said == ["schema: empty -> 0002", "schema: 0002"]
 
 
 def test_downgrading_leaves_no_table(empty_sqlite_url: str) -> None:

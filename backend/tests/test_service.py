@@ -130,7 +130,9 @@ def test_idle_memory_stays_within_its_budget(sqlite_url: str) -> None:
         assert server.resident < 110_000 * 1024
 
 
-@pytest.mark.parametrize(("revision", "are"), [(None, False), ("0001", True), ("0002", True)])
+@pytest.mark.parametrize(
+    ("revision", "are"), [(None, False), ("0001", False), ("0002", True), ("0003", True)]
+)
 def test_the_schema_is_one_that_this_code_can_work_on(revision: str | None, are: bool) -> None:
     assert MIGRATIONS.are_applied(revision) is are
     assert MIGRATIONS.lock.to_bytes(4) == b"todo"

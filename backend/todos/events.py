@@ -5,11 +5,11 @@ from typing import Any
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from backend.todos.tables import events
+from backend.todos.tables import events, outbox
 from serving.feed.log import EventLog
 
 # The key is "feed" in ASCII.
-LOG = EventLog(table=events, channel="todo_events", lock=0x66656564)
+LOG = EventLog(table=events, outbox=outbox, channel="todo_events", lock=0x66656564)
 
 
 async def record(connection: AsyncConnection, kind: str, todo: dict[str, Any]) -> None:

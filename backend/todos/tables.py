@@ -72,8 +72,9 @@ todos = Table(
     Index("ix_todos_due", "due", "id"),
 )
 
-# An event's id is taken and committed under one lock (serving/feed/log.py), so ids become visible
-# in order and a reader that has seen id n has missed none below n.
+# Ids are drawn and committed under one lock, by who moves events here from the outbox
+# (serving/feed/log.py), so they become visible in order and a reader that has seen id n has missed
+# none below n.
 events = Table(
     "todo_events",
     metadata,
@@ -85,6 +86,17 @@ events = Table(
     CheckConstraint(_one_of("kind", ("created", "updated", "deleted")), name="kind"),
     Index("ix_todo_events_created_at", "created_at"),
     sqlite_autoincrement=True,
+)
+
+# What the log does not have yet. Nobody reads it but who moves.
+outbox = Table(
+    "todo_outbox",
+    metadata,
+    Column("id", event_id, primary_key=True, autoincrement=True),
+    Column("kind", String(10), nullable=False),
+    Column("todo_id", Uuid, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
 )
 
 idempotency_keys = Table(

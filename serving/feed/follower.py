@@ -2,6 +2,10 @@
 
 A notification carries nothing but "look": the events themselves are read from their table, from
 the last one seen on. So a lost connection or a lost notification costs time but no event.
+
+Every process publishes what it has committed: it moves the outbox to the log, once for all that was
+committed meanwhile. What a process leaves behind that dies in between, the next one that publishes
+takes along; whoever has subscribers does so at each of its regular looks.
 """
 
 import asyncio
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
     import asyncpg
 
 BATCH = 500
-CHECK_SECONDS = 15.0
+CHECK_SECONDS = 5.0
+STOP_SECONDS = 2.0
 RETRY_SECONDS = (0.1, 5.0)
 
 logger = logging.getLogger(__name__)
@@ -29,7 +34,7 @@ logger = logging.getLogger(__name__)
 class Feed:
     """Follows the log of events and fans out to subscriptions.
 
-    Nothing is connected before the first subscriber comes.
+    Nothing is connected before the first subscriber or the first event.
 
     Args:
         log: what is followed.
@@ -56,13 +61,22 @@ class Feed:
         self._wake = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._unpublished = asyncio.Event()
+        self._publisher: asyncio.Task[None] | None = None
+        self._stopping = False
         self._subscriptions: set[Subscription] = set()
         self.last_id = 0
         self.is_connected = False
 
     def poke(self) -> None:
-        """Say that this process has committed an event (SQLite has no notifications)."""
-        self._wake.set()
+        """Say that this process has committed an event."""
+        if self._database.is_sqlite:
+            # It has no notifications, and no outbox.
+            self._wake.set()
+            return
+        self._unpublished.set()
+        if self._publisher is None and not self._stopping:
+            self._publisher = asyncio.create_task(self._publish())
 
     async def subscribe(self) -> Subscription:
         """A subscription from now on.
@@ -110,10 +124,39 @@ class Feed:
         return len(self._subscriptions)
 
     async def stop(self) -> None:
-        """Stop following."""
+        """Publish what this process has committed, in two seconds at most, and stop following."""
+        self._stopping = True
+        if self._publisher is not None:
+            if self._unpublished.is_set():
+                await asyncio.wait([self._publisher], timeout=STOP_SECONDS)
+            self._publisher.cancel()
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._publisher, self._task) if task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _publish(self) -> None:
+        low, high = RETRY_SECONDS
+        delay = low
+        while not (self._stopping and not self._unpublished.is_set()):
+            await self._unpublished.wait()
+            self._unpublished.clear()
+            try:
+                await self._empty_outbox()
+                delay = low
+            except Exception as error:  # noqa: BLE001  (nothing may end the feed)
+                self._unpublished.set()
+                logger.warning("change feed: %s; trying again", type(error).__name__)
+                await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  (jitter)
+                delay = min(high, delay * 2)
+
+    async def _empty_outbox(self) -> None:
+        if self._database.is_sqlite:
+            return
+        moved = BATCH
+        while moved == BATCH:
+            async with self._database.write() as connection:
+                moved = await self._log.publish(connection, BATCH)
 
     async def _follow(self) -> None:
         low, high = RETRY_SECONDS
@@ -145,14 +188,19 @@ class Feed:
             connection.terminate()
 
     async def _follow_table(self, listener: "asyncpg.Connection[Any] | None" = None) -> None:
+        is_due = True
         while True:
             self._wake.clear()
+            if is_due:
+                await self._empty_outbox()
             await self._drain()
             self.is_connected = True
+            is_due = False
             try:
                 async with asyncio.timeout(CHECK_SECONDS):
                     await self._wake.wait()
             except TimeoutError:
+                is_due = True
                 # A connection that something on the way has dropped says nothing by itself.
                 if listener is not None:
                     # asyncpg 0.32 refuses an empty statement.

@@ -1,44 +1,82 @@
-"""The table of events that a service records and its feed follows."""
+"""The table of events that a service records and its feed follows.
 
+On PostgreSQL it has an outbox. A transaction that changes something puts its event there, which
+takes no lock: strangers commit side by side. Once committed, events are moved into the log, which
+is where they get the id that clients see. One transaction at a time moves, so ids become visible in
+the order in which they are given out, and a reader that has seen one has missed none below it.
+
+Two changes of one thing keep their order: the second waits for the first's row lock, so it draws
+its place in the outbox after the first is committed, and who sees the second sees the first too.
+"""
+
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, delete, func, insert, select, text
+from sqlalchemy import Table, TextClause, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 @dataclass(frozen=True, kw_only=True)
 class EventLog:
-    """Events in the order in which they were committed.
+    """Events, each after all that were committed before its change began.
 
     Attributes:
         table: columns id (rising), kind, payload (JSON), created_at, and whatever else `record` is
             given.
+        outbox: the same columns; events that are recorded and not yet in the log. SQLite, whose
+            transactions that write come one after another, does without.
         channel: of PostgreSQL's notifications, which say nothing but "look".
         lock: key of the advisory lock under which ids are given out.
     """
 
     table: Table
+    outbox: Table
     channel: str
     lock: int
 
     async def record(
         self, connection: AsyncConnection, kind: str, payload: str, **more: Any
     ) -> None:
-        """Add an event in the caller's transaction and, on PostgreSQL, wake replicas at its commit.
+        """Add an event in the caller's transaction, after whatever locks the thing it is about.
 
-        The lock is held until the commit, so that ids become visible in the order in which they
-        were given out; a resuming reader could otherwise pass one by. NOTIFY itself takes such a
-        lock at commit, so the price is small.
+        On PostgreSQL it is in the log once it was published.
         """
-        if connection.dialect.name != "sqlite":
-            await connection.execute(_NOTIFY, {"key": self.lock, "channel": self.channel})
+        table = self.table if connection.dialect.name == "sqlite" else self.outbox
         await connection.execute(
-            insert(self.table).values(
-                kind=kind, payload=payload, created_at=datetime.now(UTC), **more
-            )
+            insert(table).values(kind=kind, payload=payload, created_at=datetime.now(UTC), **more)
+        )
+
+    async def publish(self, connection: AsyncConnection, limit: int) -> int:
+        """Move committed events from the outbox to the log, and wake the replicas if there are any.
+
+        Args:
+            connection: of a transaction, with nothing else in it: it holds up other publishers.
+            limit: of events.
+
+        Returns:
+            How many were moved. Fewer than `limit`: all that were committed when it began.
+        """
+        if connection.dialect.name == "sqlite":
+            return 0
+        # A statement of its own: the next one sees what the last publisher has committed.
+        await connection.execute(_LOCK, {"key": self.lock})
+        moved = await connection.execute(self._move, {"limit": limit, "channel": self.channel})
+        return moved.scalar() or 0
+
+    @functools.cached_property
+    def _move(self) -> TextClause:
+        """The ids of the log are drawn in the order of the outbox, whose own come first in it."""
+        names = ", ".join(column.name for column in self.outbox.c if column.name != "id")
+        return text(
+            f"WITH next AS (SELECT id FROM {self.outbox.name} ORDER BY id LIMIT :limit), "  # noqa: S608  (names of the code's own)
+            f"taken AS (DELETE FROM {self.outbox.name} WHERE id IN (SELECT id FROM next) "
+            f"RETURNING id, {names}), "
+            f"moved AS (INSERT INTO {self.table.name} ({names}) "
+            f"SELECT {names} FROM taken ORDER BY taken.id RETURNING id) "
+            "SELECT count(*), pg_notify(:channel, '') FROM moved HAVING count(*) > 0"
         )
 
     async def after(self, connection: AsyncConnection, event_id: int, limit: int) -> Sequence[Any]:
@@ -72,4 +110,4 @@ class EventLog:
         )
 
 
-_NOTIFY = text("SELECT pg_advisory_xact_lock(:key), pg_notify(:channel, '')")
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")

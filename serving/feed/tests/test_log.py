@@ -1,5 +1,6 @@
 """The table of events."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -22,6 +23,12 @@ async def record(database: Database, *payloads: str) -> None:
     async with database.write() as connection:
         for payload in payloads:
             await LOG.record(connection, "created", payload)
+    await publish(database)
+
+
+async def publish(database: Database) -> int:
+    async with database.write() as connection:
+        return await LOG.publish(connection, 10)
 
 
 async def test_an_empty_log_has_no_range(database: Database) -> None:
@@ -46,6 +53,7 @@ async def test_what_is_rolled_back_was_never_recorded(database: Database) -> Non
         async with database.write() as connection:
             await LOG.record(connection, "created", "a")
             raise RuntimeError
+    assert await publish(database) == 0
     async with database.read() as connection:
         assert await LOG.range(connection) == (0, 0)
 
@@ -66,18 +74,37 @@ async def test_old_events_are_forgotten_but_the_newest_stays(database: Database)
 
 
 @pytest.mark.postgresql
-async def test_replicas_are_woken_at_the_commit_and_not_before(postgres_url: str) -> None:
-    import asyncio
-
+async def test_replicas_are_woken_by_what_is_published_and_by_nothing_else(
+    postgres_url: str,
+) -> None:
     listener = await asyncpg.connect(postgres_url)
     heard = asyncio.Event()
     await listener.add_listener(LOG.channel, lambda *_: heard.set())
     database = Database(settings_for(postgres_url), name="test")
     async with database.write() as connection:
         await LOG.record(connection, "created", "a")
-        await listener.execute("SELECT 1")
-        assert not heard.is_set()
+    assert await publish(database) == 1
     async with asyncio.timeout(5):
         await heard.wait()
+    heard.clear()
+    assert await publish(database) == 0
+    await listener.execute("SELECT 1")
+    assert not heard.is_set()
     await database.close()
     await listener.close()
+
+
+@pytest.mark.postgresql
+async def test_no_more_are_published_at_once_than_wanted(postgres_url: str) -> None:
+    database = Database(settings_for(postgres_url), name="test")
+    async with database.write() as connection:
+        for number in range(5):
+            await LOG.record(connection, "created", str(number))
+    moved = []
+    for _ in range(3):
+        async with database.write() as connection:
+            moved.append(await LOG.publish(connection, 2))
+    async with database.read() as connection:
+        found = [one.payload for one in await LOG.after(connection, 0, 10)]
+    assert (moved, found) == ([2, 2, 1], ["0", "1", "2", "3", "4"])
+    await database.close()

@@ -124,7 +124,7 @@ def create_app(settings: Settings) -> SampleApplication:
     pool_metrics = DatabaseMetrics(app.registry)
     feed_metrics = FeedMetrics(app.registry)
     database = Database(settings, name=IDENTITY.name, on_wait=pool_metrics.waited, tracer=tracer)
-    side = Database(settings, name=IDENTITY.name, pool_size=2)
+    side = Database(settings, name=IDENTITY.name, pool_size=3)
     translator = UpstreamClient(
         _peer(settings),
         LIMITS,

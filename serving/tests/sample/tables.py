@@ -29,6 +29,15 @@ events = Table(
     sqlite_autoincrement=True,
 )
 
+outbox = Table(
+    "note_outbox",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
 keys = Table(
     "note_keys",
     metadata,
@@ -39,6 +48,6 @@ keys = Table(
     Column("created_at", Moment, nullable=False),
 )
 
-LOG = EventLog(table=events, channel="note_events", lock=1)
+LOG = EventLog(table=events, outbox=outbox, channel="note_events", lock=1)
 KEYS = IdempotencyKeys(keys)
 MIGRATIONS = Migrations(folder=Path(__file__).parent / "migrations", newest="0002", lock=2)

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from serving.tests.sample.tables import events, metadata
+from serving.tests.sample.tables import events, metadata, outbox
 
 revision = "0002"
 down_revision = "0001"
@@ -11,10 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table."""
-    metadata.create_all(op.get_bind(), [events])
+    """Create its log and its outbox."""
+    metadata.create_all(op.get_bind(), [events, outbox])
 
 
 def downgrade() -> None:
-    """Drop it."""
-    metadata.drop_all(op.get_bind(), [events])
+    """Drop them."""
+    metadata.drop_all(op.get_bind(), [events, outbox])
