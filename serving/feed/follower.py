@@ -9,9 +9,10 @@ takes along; whoever has subscribers does so at each of its regular looks.
 """
 
 import asyncio
+import contextvars
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from serving.data.database import Database
@@ -76,7 +77,7 @@ class Feed:
             return
         self._unpublished.set()
         if self._publisher is None and not self._stopping:
-            self._publisher = asyncio.create_task(self._publish())
+            self._publisher = _in_background(self._publish())
 
     async def subscribe(self) -> Subscription:
         """A subscription from now on.
@@ -85,7 +86,7 @@ class Feed:
             TimeoutError: the database could not be followed within five seconds.
         """
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._follow())
+            self._task = _in_background(self._follow())
         async with asyncio.timeout(5):
             await self._caught_up.wait()
         subscription = Subscription(self._settings.ws_queue_size, self.last_id)
@@ -127,8 +128,9 @@ class Feed:
         """Publish what this process has committed, in two seconds at most, and stop following."""
         self._stopping = True
         if self._publisher is not None:
-            if self._unpublished.is_set():
-                await asyncio.wait([self._publisher], timeout=STOP_SECONDS)
+            # It may be at it, or wait: in either case it ends after one more time.
+            self._unpublished.set()
+            await asyncio.wait([self._publisher], timeout=STOP_SECONDS)
             self._publisher.cancel()
         if self._task is not None:
             self._task.cancel()
@@ -146,7 +148,10 @@ class Feed:
                 delay = low
             except Exception as error:  # noqa: BLE001  (nothing may end the feed)
                 self._unpublished.set()
-                logger.warning("change feed: %s; trying again", type(error).__name__)
+                if delay == low:
+                    logger.warning(
+                        "change feed: events wait to be published: %s", type(error).__name__
+                    )
                 await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  (jitter)
                 delay = min(high, delay * 2)
 
@@ -225,3 +230,8 @@ class Feed:
             if len(rows) < BATCH:
                 return
             await asyncio.sleep(0)
+
+
+def _in_background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task that is no part of the request that happens to start it: neither its log nor trace."""
+    return asyncio.get_running_loop().create_task(work, context=contextvars.Context())

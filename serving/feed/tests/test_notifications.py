@@ -117,3 +117,44 @@ async def test_a_replica_that_is_slow_loses_its_place_and_not_the_others(postgre
         assert slow.overflowed
         assert await slow.next() is None
         app.feed.unsubscribe(slow)
+
+
+async def test_what_a_replica_committed_before_it_died_is_told_by_another(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.feed.follower.CHECK_SECONDS", 0.05)
+    async with followed(postgres_url) as (app, _, subscription):
+        async with app.database.write() as connection:
+            await LOG.record(connection, "created", '{"text":"left behind"}')
+        (message,) = await texts(subscription, 1)
+    assert "left behind" in message
+
+
+async def test_a_service_that_ends_publishes_what_it_has_committed(postgres_url: str) -> None:
+    # Whoever else publishes meanwhile waits.
+    async with open_app(postgres_url) as (app, client), app.database.write() as connection:
+        assert await LOG.publish(connection, 1) == 0
+        assert (await client.post(PATH, json={"text": "last"})).status_code == 201
+    async with intruder(postgres_url) as other:
+        assert await other.fetchval(f"SELECT count(*) FROM {LOG.outbox.name}") == 0
+        assert await other.fetchval(f"SELECT count(*) FROM {LOG.table.name}") == 1
+
+
+@pytest.mark.complains("change feed: events wait to be published: ")
+async def test_events_that_cannot_be_published_are_published_later(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_app(postgres_url, database_statement_timeout=0.1) as (app, client):
+        subscription = await app.feed.subscribe()
+        async with intruder(postgres_url) as other, other.transaction(), asyncio.timeout(20):
+            await other.execute(f"LOCK TABLE {LOG.table.name} IN EXCLUSIVE MODE")
+            assert (await client.post(PATH, json={"text": "late"})).status_code == 201
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+        (message,) = await texts(subscription, 1)
+        app.feed.unsubscribe(subscription)
+    assert '"text":"late"' in message
+    # Once for each time that it begins, and of no request.
+    assert [record.message for record in caplog.records] == [
+        "change feed: events wait to be published: DatabaseSlow"
+    ]

@@ -72,7 +72,7 @@ def test_without_a_database_it_waits_and_then_starts(migrated: Stack) -> None:
         replica.container.remove()
 
 
-@pytest.mark.complains("database-unavailable: ")
+@pytest.mark.complains("database-unavailable: |change feed: ")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "crashed"])
 def test_a_database_that_goes_and_comes_back_costs_no_todo(
     migrated: Stack, replica: Replica, how: signal.Signals
@@ -91,7 +91,7 @@ def test_a_database_that_goes_and_comes_back_costs_no_todo(
     assert missing(load, replica) == []
 
 
-@pytest.mark.complains("database-(unavailable|busy): ")
+@pytest.mark.complains("database-(unavailable|busy): |change feed: ")
 def test_a_database_that_does_not_answer_delays_nobody_for_long(
     migrated: Stack, replica: Replica, client: httpx.Client
 ) -> None:
@@ -114,7 +114,7 @@ def test_a_database_that_does_not_answer_delays_nobody_for_long(
     assert client.get(path).status_code == 200
 
 
-@pytest.mark.complains("database-(unavailable|busy|slow): ")
+@pytest.mark.complains("database-(unavailable|busy|slow): |change feed: ")
 def test_without_a_free_connection_requests_are_refused_soon(
     migrated: Stack, replica: Replica
 ) -> None:
@@ -134,7 +134,7 @@ def test_without_a_free_connection_requests_are_refused_soon(
         assert client.get(path).status_code == 200
 
 
-@pytest.mark.complains("database-(slow|busy): ")
+@pytest.mark.complains("database-(slow|busy): |change feed: ")
 def test_a_slow_database_is_called_slow_and_costs_no_connection(
     migrated: Stack, replica: Replica, client: httpx.Client
 ) -> None:
