@@ -236,8 +236,14 @@ class Archive:
         return stamps
 
 
-def _resolve(folder: Path) -> tuple[list[Package], str]:
-    """The packages that a folder's packages.toml asks for, and the text of their lock."""
+def resolve(folder: Path) -> tuple[list[Package], str]:
+    """The packages that a folder's packages.toml asks for now, and the text of their lock.
+
+    Raises:
+        UpdateError: apt fails, or the archive lacks a package.
+    """
+    if not KEYRING.exists():
+        raise UpdateError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
     wishes = tomllib.loads((folder / "packages.toml").read_text())
     names = {name for layer in wishes.values() if isinstance(layer, dict) for name in layer}
     with tempfile.TemporaryDirectory(prefix="debian-update-") as scratch:
@@ -251,9 +257,7 @@ def main() -> int:
     """Updates the locks of the workspace that `bazel run` was called in, all or none."""
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
     try:
-        if not KEYRING.exists():
-            raise UpdateError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
-        resolved = {name: _resolve(workspace / name) for name in FOLDERS}
+        resolved = {name: resolve(workspace / name) for name in FOLDERS}
     except (UpdateError, LockError) as error:
         print(f"update: {error}", file=sys.stderr)
         return 1

@@ -28,8 +28,13 @@ class Layout:
 
     def config(self, manifest: str) -> Mapping[str, Any]:
         """The config of the image whose manifest has this digest."""
-        config: Mapping[str, Any] = self._document(self._document(manifest)["config"]["digest"])
+        config: Mapping[str, Any] = self._document(self.manifest(manifest)["config"]["digest"])
         return config
+
+    def manifest(self, digest: str) -> Mapping[str, Any]:
+        """The manifest that has this digest."""
+        manifest: Mapping[str, Any] = self._document(digest)
+        return manifest
 
     def _document(self, digest: str) -> Any:
         return json.loads((self._folder / "blobs" / digest.replace(":", "/", 1)).read_bytes())

@@ -9,7 +9,8 @@ load(":sbom.bzl", "sbom")
 def supply_chain(name, layers, service, **kwargs):
     """Makes what describes an image, scans it and publishes it.
 
-    That is `sbom_amd64`, `sbom_arm64`, `sbom`, which is both, `provenance`, `scan`, `scan_test` and `push`.
+    That is `sbom_amd64`, `sbom_arm64`, `sbom`, which is both, `provenance`, `scan`, `scan_test`, `update`
+    and `push`.
 
     Args:
         name: name of the image.
@@ -48,6 +49,14 @@ def supply_chain(name, layers, service, **kwargs):
         data = documents,
         main = Label("//rules/scan:__main__.py"),
         deps = [Label("//rules/scan:lib")],
+        **kwargs
+    )
+    py_binary(
+        name = "update",
+        srcs = [Label("//rules/update:__main__.py")],
+        args = ["--package=" + native.package_name()],
+        main = Label("//rules/update:__main__.py"),
+        deps = [Label("//rules/update:lib")],
         **kwargs
     )
     pytest_test(

@@ -21,6 +21,9 @@ from rules.scan.findings import FIXABLE, THRESHOLDS, Finding
 from rules.scan.ignores import Ignore
 from rules.scan.packages import Contents
 from rules.scan.rendering import Scan
+from rules.scan.versions import compare
+from rules.update import locks
+from rules.update.error import RefusedError
 
 CLEAN, FOUND, UNKNOWN = 0, 1, 2
 _OSV = "https://osv-vulnerabilities.storage.googleapis.com"
@@ -48,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--osv", default=_OSV, metavar="URL", help="where OSV's export is")
     parser.add_argument(
         "--max-age", type=int, default=14, metavar="DAYS", help="how old advisories may be"
+    )
+    parser.add_argument(
+        "--newer",
+        action="store_true",
+        help="ask Debian's suites and the index for newer versions too; needs the checkout",
     )
     parser.add_argument("--ignore", type=Path, metavar="FILE", help="TOML of what does not count")
     parser.add_argument("--vex", type=Path, metavar="FILE", help="write what is ignored as OpenVEX")
@@ -100,6 +108,7 @@ def _scan(options: argparse.Namespace, base: Path) -> int:
         newest=found.newest,
         now=now,
         findings=_ignored(every, ignored, options.ignore),
+        newer=_newer(contents) if options.newer else None,
     )
     text = _RENDERINGS[options.format](scan)
     if options.vex:
@@ -130,6 +139,23 @@ def _collection(
     with tempfile.TemporaryDirectory(prefix="advisories-") as folder:
         fetched = advisories.fetch(options.osv, [*ecosystems, "PyPI"], Path(folder))
         return advisories.read(fetched, now, oldest)
+
+
+def _newer(contents: Contents) -> list[tuple[str, str, str]]:
+    """Packages of the image for which there is a newer version: name, this one, that one."""
+    try:
+        resolved = locks.resolve(locks.workspace(), ("image", "."))
+    except RefusedError as error:
+        raise ScanError(f"newer versions are not known: {error}") from None
+    offered = {
+        (change.ecosystem, change.name): change.new for lock in resolved for change in lock.changes
+    }
+    return [
+        (package.name, package.version, new)
+        for package in contents.packages
+        if (new := offered.get((package.ecosystem, package.name)))
+        and compare(package.ecosystem, new, package.version) > 0
+    ]
 
 
 def _ignored(

@@ -13,7 +13,10 @@ _LEVELS = {"critical": "error", "high": "error", "medium": "warning"}
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan's result: what was looked at, in which advisories, and what was found."""
+    """A scan's result: what was looked at, in which advisories, and what was found.
+
+    `newer` are name, version and newer version of packages; None where nobody asked.
+    """
 
     image: str
     packages: int
@@ -22,6 +25,7 @@ class Scan:
     newest: datetime
     now: datetime
     findings: Sequence[Finding]
+    newer: Sequence[tuple[str, str, str]] | None = None
 
     @property
     def age(self) -> int:
@@ -47,15 +51,21 @@ def table(scan: Scan) -> str:
         )
         for finding in scan.findings
     ]
-    if not rows:
-        return f"{head}\nNo advisory is about any of them.\n"
     titles = ("PACKAGE", "VERSION", "ADVISORY", "SEVERITY", "FIXED IN", "ABOUT")
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    lines = [head]
-    for row in (titles, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append("  ".join(cells).rstrip())
+    lines = [head, *_columns(titles, rows)] if rows else [head, "No advisory is about any of them."]
+    if scan.newer:
+        lines += ["", *_columns(("PACKAGE", "VERSION", "NEWER"), sorted(set(scan.newer)))]
+    elif scan.newer is not None:
+        lines.append("Neither Debian's suites nor the index have a newer version of any.")
     return "\n".join([*lines, ""])
+
+
+def _columns(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (titles, *rows)
+    ]
 
 
 def as_json(scan: Scan) -> str:
@@ -84,6 +94,12 @@ def as_json(scan: Scan) -> str:
                     "ignored": finding.ignore.reason if finding.ignore else None,
                 }
                 for finding in scan.findings
+            ],
+            "newer": None
+            if scan.newer is None
+            else [
+                {"package": name, "version": version, "newer": newer}
+                for name, version, newer in sorted(set(scan.newer))
             ],
         }
     )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.locks import wheels
@@ -17,9 +18,19 @@ from tools.requirements import pip_settings
 # test runs, held to no version of the former.
 FOLDERS = (".", "tests/remote")
 _REQUIREMENTS = "requirements.in"
-_LOCK = "requirements_lock.txt"
+LOCK = "requirements_lock.txt"
 _PYTHON = "3.13"
 _COMMAND = "tools/bazel run //:requirements.update"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A new lock's text, and the versions by package of the old one and of this."""
+
+    before: dict[str, str]
+    after: dict[str, str]
+    text: str
+
 
 Run = Callable[[list[str], Path, dict[str, str]], int]
 
@@ -27,23 +38,33 @@ Run = Callable[[list[str], Path, dict[str, str]], int]
 def update(folder: Path, packages: list[str], uv: Path, run: Run) -> list[str]:
     """Replaces the lock in a folder, in one step, and returns what changed, a line each.
 
+    Arguments and errors are those of `resolve`.
+    """
+    resolved = resolve(folder, packages, uv, run)
+    beside = folder / f".{LOCK}.new"
+    beside.write_text(resolved.text)
+    beside.replace(folder / LOCK)
+    return changes(resolved.before, resolved.after)
+
+
+def resolve(folder: Path, packages: list[str], uv: Path, run: Run) -> Resolved:
+    """The lock of a folder as it would be now; the folder stays as it is.
+
     `packages` are those whose versions may change, besides what they need; all, where none is
     named. `run` starts a program in a folder and returns its exit code.
 
     Raises:
         LockError: uv fails, or writes what is no lock.
     """
-    place = folder / _LOCK
+    place = folder / LOCK
     before = _versions(place) if place.exists() else {}
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{_LOCK}-") as scratch:
-        beside = Path(scratch, _LOCK)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{LOCK}-") as scratch:
+        beside = Path(scratch, LOCK)
         if packages and place.exists():
             # uv keeps the versions that stand in the file it writes.
             beside.write_bytes(place.read_bytes())
         _resolve(folder, beside, packages, uv, run)
-        after = _versions(beside)
-        beside.replace(place)
-    return changes(before, after)
+        return Resolved(before, _versions(beside), beside.read_text())
 
 
 def changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
@@ -85,7 +106,7 @@ def _resolve(folder: Path, output: Path, packages: list[str], uv: Path, run: Run
         if code == 0:
             return
     raise LockError(
-        f"uv failed with exit code {code}; {_LOCK} is as it was. Indexes are those of `pip config "
+        f"uv failed with exit code {code}; {LOCK} is as it was. Indexes are those of `pip config "
         "list`: name one with `pip config set global.index-url URL` or PIP_INDEX_URL."
     )
 
@@ -93,20 +114,21 @@ def _resolve(folder: Path, output: Path, packages: list[str], uv: Path, run: Run
 def _versions(file: Path) -> dict[str, str]:
     """Versions by package; several, where markers tell them apart."""
     found: dict[str, list[str]] = {}
-    for pin in wheels.read(file, _LOCK):
+    for pin in wheels.read(file, LOCK):
         found.setdefault(pin.name.replace("_", "-"), []).append(pin.version)
     return {name: ", ".join(versions) for name, versions in found.items()}
 
 
-def _program() -> Path:
-    """uv, which its wheel puts beside site-packages."""
+def program() -> Path:
+    """uv, which its wheel puts beside site-packages; raises `LockError` where it is missing."""
     spec = importlib.util.find_spec("uv")
     if spec is None or spec.origin is None:
         raise LockError("the uv package is not importable; expected it among this program's deps")
     return Path(spec.origin).parents[2] / "bin/uv"
 
 
-def _run(command: list[str], folder: Path, environment: dict[str, str]) -> int:
+def start(command: list[str], folder: Path, environment: dict[str, str]) -> int:
+    """Runs a program in a folder and returns its exit code."""
     return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
 
 
@@ -122,9 +144,9 @@ def main(arguments: list[str]) -> int:
         print(f"start this with `{_COMMAND}`", file=sys.stderr)
         return 1
     for name in FOLDERS:
-        place = Path(name, _LOCK)
+        place = Path(name, LOCK)
         try:
-            changed = update(Path(folder, name), options.packages, _program(), _run)
+            changed = update(Path(folder, name), options.packages, program(), start)
         except LockError as error:
             print(f"{place}: {error}", file=sys.stderr)
             return 1

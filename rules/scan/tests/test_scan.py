@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from rules.scan.__main__ import CLEAN, FOUND, UNKNOWN, main
+from rules.update import locks
+from rules.update.locks import Change, Lock
 
 ADVISORY = {
     "id": "GHSA-1",
@@ -144,6 +146,49 @@ def test_programs_get_json(scan: Scan, capsys: pytest.CaptureFixture[str]) -> No
     }
     (finding,) = said["findings"]
     assert (finding["advisory"], finding["aliases"], finding["fixed"]) == ("CVE-1", ["GHSA-1"], "2")
+
+
+def resolved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, new: str) -> None:
+    changes = (Change("PyPI", "one", "1.0", new), Change("PyPI", "test-only", "1", "2"))
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(locks, "resolve", lambda *_: [Lock("requirements_lock.txt", "", changes)])
+
+
+def test_newer_versions_of_what_is_in_the_image_are_named_when_asked_for(
+    scan: Scan,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    resolved(monkeypatch, tmp_path, "1.1")
+
+    assert scan("--newer", "--fail-on=never") == CLEAN
+    assert capsys.readouterr().out.endswith("\n\nPACKAGE  VERSION  NEWER\none      1.0      1.1\n")
+    scan("--newer", "--format=json")
+    assert json.loads(capsys.readouterr().out)["newer"] == [
+        {"package": "one", "version": "1.0", "newer": "1.1"}
+    ]
+
+
+def test_an_index_that_is_behind_the_image_has_nothing_newer(
+    scan: Scan,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    resolved(monkeypatch, tmp_path, "0.9")
+
+    scan("--newer")
+    assert "nor the index have a newer version of any" in capsys.readouterr().out
+
+
+def test_newer_versions_that_cannot_be_known_are_no_result(
+    scan: Scan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BUILD_WORKSPACE_DIRECTORY", raising=False)
+
+    assert scan("--newer") == UNKNOWN
+    assert "newer versions are not known: started by itself" in capsys.readouterr().err
 
 
 def test_code_scanning_gets_sarif(

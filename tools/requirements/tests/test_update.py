@@ -82,8 +82,8 @@ def test_every_lock_of_the_workspace_is_updated(
     for name in program.FOLDERS:
         (tmp_path / name).mkdir(parents=True, exist_ok=True)
     monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(program, "_program", lambda: UV)
-    monkeypatch.setattr(program, "_run", Resolver(locked(a="1")).run)
+    monkeypatch.setattr(program, "program", lambda: UV)
+    monkeypatch.setattr(program, "start", Resolver(locked(a="1")).run)
 
     assert program.main([]) == 0
     said = capsys.readouterr().out

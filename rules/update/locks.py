@@ -1,0 +1,143 @@
+"""Both kinds of locks, of Debian packages and of wheels, as they would be now.
+
+What is resolved is held in memory, and written only when all of it is there.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rules.debian import update as debian
+from rules.update.error import RefusedError
+from tools.locks.error import LockError
+from tools.requirements import update as wheels
+
+KINDS = DEBIAN, WHEELS = "debian", "wheels"
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """A package at another version; "" for `old` or `new` where it comes or goes."""
+
+    ecosystem: str
+    name: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        if self.old and self.new:
+            return f"{self.name} {self.old} -> {self.new}"
+        return f"{self.name} {self.new} (new)" if self.new else f"{self.name} {self.old} (gone)"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock as it would be now: `path` is relative to the workspace."""
+
+    path: str
+    text: str
+    changes: tuple[Change, ...]
+
+
+def resolve(
+    workspace: Path, folders: Sequence[str] | None = None, only: str | None = None
+) -> list[Lock]:
+    """The locks in some folders of a workspace, or in all that have some.
+
+    `only` is one of `KINDS`.
+
+    Raises:
+        RefusedError: apt or uv fails, or a signature is wrong.
+    """
+    debs = [] if only == WHEELS else debian.FOLDERS if folders is None else folders
+    requirements = [] if only == DEBIAN else wheels.FOLDERS if folders is None else folders
+    return [
+        *(_debs(workspace, name) for name in debs if (workspace / name / "packages.toml").exists()),
+        *(
+            _wheels(workspace, name)
+            for name in requirements
+            if (workspace / name / "requirements.in").exists()
+        ),
+    ]
+
+
+def _debs(workspace: Path, name: str) -> Lock:
+    path = f"{name}/lock.json"
+    try:
+        packages, text = debian.resolve(workspace / name)
+        old = {(each.name, each.architecture): each for each in debian.read_lock(workspace / path)}
+    except (debian.UpdateError, LockError, ValueError) as error:
+        raise RefusedError(f"{path}: {error}") from None
+    new = {(each.name, each.architecture): each for each in packages}
+    both = old.keys() & new.keys()
+    for key in sorted(both):
+        was, now = old[key], new[key]
+        if was.version == now.version and was.sha256 != now.sha256:
+            raise RefusedError(
+                f"{path}: {now.name} {now.version} ({now.architecture}) has sha256 {now.sha256}, "
+                f"expected {was.sha256}, which is locked: a version never changes its bytes. Ask "
+                "another mirror"
+            )
+    # One line for both CPUs, whose versions are the same but for rebuilds of one of them. A move to
+    # another suite is none.
+    changes = {
+        Change("Debian", key[0], _version(old.get(key)), _version(new.get(key)))
+        for key in old.keys() | new.keys()
+        if _version(old.get(key)) != _version(new.get(key))
+    }
+    return Lock(path, text, tuple(sorted(changes)))
+
+
+def _version(package: debian.Package | None) -> str:
+    return package.version if package else ""
+
+
+def _wheels(workspace: Path, name: str) -> Lock:
+    path = str(Path(name, wheels.LOCK))
+    try:
+        found = wheels.resolve(workspace / name, [], wheels.program(), wheels.start)
+    except LockError as error:
+        raise RefusedError(f"{path}: {error}") from None
+    changes = [
+        Change("PyPI", package, found.before.get(package, ""), found.after.get(package, ""))
+        for package in sorted(found.before.keys() | found.after.keys())
+        if found.before.get(package) != found.after.get(package)
+    ]
+    return Lock(path, found.text, tuple(changes))
+
+
+def write(workspace: Path, locks: Sequence[Lock]) -> None:
+    """Writes all of them or none: beside their places first, then renamed.
+
+    Raises:
+        RefusedError: one cannot be written.
+    """
+    places = [workspace / lock.path for lock in locks]
+    beside = [place.with_name(f".{place.name}.new") for place in places]
+    kept = [place.read_bytes() if place.is_file() else None for place in places]
+    moved = 0
+    try:
+        for lock, file in zip(locks, beside, strict=True):
+            file.write_text(lock.text)
+        for file, place in zip(beside, places, strict=True):
+            file.replace(place)
+            moved += 1
+    except OSError as error:
+        for place, content in list(zip(places, kept, strict=True))[:moved]:
+            if content is None:
+                place.unlink()
+            else:
+                place.write_bytes(content)
+        raise RefusedError(f"the locks stay as they were: {error}") from None
+    finally:
+        for file in beside:
+            file.unlink(missing_ok=True)
+
+
+def workspace() -> Path:
+    """The workspace that `bazel run` was started in; raises `RefusedError` where it was not."""
+    folder = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    if not folder:
+        raise RefusedError("started by itself; start it with `tools/bazel run`")
+    return Path(folder)
