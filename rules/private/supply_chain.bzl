@@ -6,11 +6,13 @@ load(":provenance.bzl", "provenance")
 load(":recipe.bzl", "PLATFORMS")
 load(":sbom.bzl", "sbom")
 
+_REPORT = Label("//rules/report")
+
 def supply_chain(name, layers, service, **kwargs):
     """Makes what describes an image, scans it and publishes it.
 
-    That is `sbom_amd64`, `sbom_arm64`, `sbom`, which is both, `provenance`, `scan`, `scan_test`, `update`
-    and `push`.
+    That is `sbom_amd64`, `sbom_arm64`, `sbom`, which is both, `provenance`, `scan`, `scan_test`, `update`,
+    `report` and `push`.
 
     Args:
         name: name of the image.
@@ -66,6 +68,21 @@ def supply_chain(name, layers, service, **kwargs):
         data = documents,
         env = {"SBOMS": " ".join(["$(rootpath {})".format(each) for each in documents])},
         deps = ["//rules/scan:lib"],
+        **kwargs
+    )
+    native.genrule(
+        name = "report",
+        srcs = [":index"] + documents,
+        outs = ["report.html"],
+        cmd = " ".join(
+            ["$(execpath {}) --name {} --index $(execpath :index) --output $@".format(_REPORT, service)] +
+            [
+                "--sbom {0} $(execpath sbom_{0}.spdx.json)".format(architecture)
+                for architecture in PLATFORMS
+            ],
+        ),
+        message = "Writing the report",
+        tools = [_REPORT],
         **kwargs
     )
     pushed = [":index", ":provenance", Label("//rules/diff:crane")]

@@ -1,0 +1,29 @@
+"""The report of the service's image is whole, and needs nothing but itself."""
+
+import os
+import re
+from pathlib import Path
+
+TEXT = Path(os.environ["REPORT"]).read_text()
+
+
+def test_both_cpus_and_all_layers_are_there() -> None:
+    for cpu in ("amd64", "arm64"):
+        assert f'<h2 id="{cpu}">' in TEXT
+    for layer in ("base", "python", "packages", "serving", "app"):
+        assert TEXT.count(f'<td class="short">//image:{layer}</td>') == 2
+
+
+def test_packages_of_debian_wheels_and_our_own_files_have_their_files() -> None:
+    for name in ("libc6", "fastapi", "todo-backend"):
+        assert re.search(rf"<summary>{name}, [\d.]+ [kM]?B</summary>", TEXT), name
+    assert "<td>/app/backend/__main__.py</td>" in TEXT
+
+
+def test_the_interpreter_may_be_executed() -> None:
+    assert "<li><code>/usr/bin/python3.13</code></li>" in TEXT
+
+
+def test_nothing_is_fetched_and_nothing_runs() -> None:
+    assert re.findall(r"<(?:script|link|img|iframe)\b|\bsrc=|url\(|@import", TEXT) == []
+    assert set(re.findall(r'href="([^"]*)"', TEXT)) == {"#amd64", "#arm64", "#verify"}
