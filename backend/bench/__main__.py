@@ -1,13 +1,14 @@
-"""Compares the service with a bare FastAPI + asyncpg handler doing the same query.
+"""Compares the service with bare FastAPI + asyncpg handlers doing the same queries.
 
     python -m backend.bench
 
 Needs wrk and TEST_POSTGRES, an unpacked Debian root with postgresql-17. Both servers run at once on
-one PostgreSQL and are loaded in turn, in many short rounds: a machine that is slow for some seconds
-takes away from a pair of rounds, not from one server.
+one PostgreSQL, which keeps what it commits, and are loaded in turn, in many short rounds: a machine
+that is slow for some seconds takes away from a pair of rounds, not from one server.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import re
@@ -15,13 +16,16 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 
 from tools.dev import postgres
@@ -32,6 +36,7 @@ LEAST_RATE = 0.85
 MOST_P99 = 1.5
 TODOS = 500
 STARTS = 5
+REPLICAS = 2
 
 
 @dataclass(frozen=True)
@@ -47,17 +52,136 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def wrk(
-    program: str, server: Server, path: str, seconds: int, connections: int
+@dataclass(frozen=True, kw_only=True)
+class Writes:
+    """One kind of change under load.
+
+    Attributes:
+        script: for wrk, in Lua; it may read ids from the file whose path `args` has.
+        connections: of wrk, to all replicas together.
+        replicas: of the service, and processes of the peer.
+        is_used_up: whether a todo serves once.
+    """
+
+    script: str
+    connections: int
+    replicas: int
+    is_used_up: bool = False
+
+
+_HEAD = """
+wrk.headers["Content-Type"] = "application/json"
+local ids, next = {}, 0
+function init(args)
+  if args[1] then for line in io.lines(args[1]) do ids[#ids + 1] = line end end
+end
+local function body()
+  return '{"title":"Todo number ' .. next .. '","description":"What has to be done, in a sentence '
+    .. 'or two of usual length.","tags":["home"],"priority":"high"}'
+end
+"""
+_CREATE = f"""{_HEAD}
+function request()
+  next = next + 1
+  return wrk.format("POST", "/api/v1/todos", nil, body())
+end
+"""
+_CHANGE = f"""{_HEAD}
+function request()
+  next = next + 1
+  return wrk.format("PUT", "/api/v1/todos/" .. ids[next % #ids + 1], nil, body())
+end
+"""
+_DELETE = f"""{_HEAD}
+function request()
+  next = next + 1
+  return wrk.format("DELETE", "/api/v1/todos/" .. ids[next])
+end
+"""
+WRITES = {
+    "create, 1 connection": Writes(script=_CREATE, connections=1, replicas=1),
+    "create, 32 connections": Writes(script=_CREATE, connections=32, replicas=2),
+    "change, 32 connections": Writes(script=_CHANGE, connections=32, replicas=2),
+    "delete, 32 connections": Writes(script=_DELETE, connections=32, replicas=2, is_used_up=True),
+}
+SEED = (
+    "INSERT INTO todos (id, title, description, state, priority, tags, version, created_at, "
+    "updated_at) SELECT gen_random_uuid(), 'seed', 'What has to be done.', 'open', 1, '{home}', 1, "
+    "now(), now() FROM generate_series(1, $1) RETURNING id"
+)
+# More than anybody deletes in a second.
+DELETED_A_SECOND = 6000
+
+
+def write(
+    program: str, servers: list[Server], what: Writes, ids: list[str], seconds: int
 ) -> dict[str, float]:
-    """Load a path of a server.
+    """Load all replicas at once with a kind of change; rates add up, the worst p99 counts."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as threads:
+        script = Path(folder, "script.lua")
+        script.write_text(what.script)
+        running = []
+        for number, server in enumerate(servers):
+            own = Path(folder, f"ids{number}")
+            own.write_text("".join(f"{one}\n" for one in ids[number :: len(servers)]))
+            connections = what.connections // len(servers)
+            more = ["-s", str(script), server.url, "--", str(own)]
+            running.append(threads.submit(wrk, program, server, more, seconds, connections))
+        found = [one.result() for one in running]
+    return {
+        "rate": sum(one["rate"] for one in found),
+        "p50": statistics.mean(one["p50"] for one in found),
+        "p99": max(one["p99"] for one in found),
+        "cpu": statistics.mean(one["cpu"] for one in found),
+    }
+
+
+async def seeded(url: str, count: int) -> list[str]:
+    """The ids of so many new todos; those of the last time are gone."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("DELETE FROM todos WHERE title = 'seed'")
+    rows = await connection.fetch(SEED, count)
+    await connection.close()
+    return [str(row["id"]) for row in rows]
+
+
+def compare_writes(
+    arguments: argparse.Namespace, url: str, servers: dict[str, list[Server]]
+) -> dict[str, Any]:
+    """Each kind of change, in turn on either side."""
+    results: dict[str, Any] = {}
+    for name, what in WRITES.items():
+        measured: dict[str, list[dict[str, float]]] = {"bare": [], "service": []}
+        for number in range(arguments.rounds + 1):
+            print(f"{name}: round {number} of {arguments.rounds}", file=sys.stderr, flush=True)
+            for who in sorted(servers, reverse=number % 2 == 1):
+                wanted = DELETED_A_SECOND * arguments.seconds if what.is_used_up else TODOS
+                ids = asyncio.run(seeded(url, wanted))
+                replicas = servers[who][: what.replicas]
+                measured[who].append(write(arguments.wrk, replicas, what, ids, arguments.seconds))
+        kept = {who: rounds[1:] for who, rounds in measured.items()}
+        results[name] = {who: _median(rounds) for who, rounds in kept.items()}
+        results[name]["ratios"] = _ratios(kept["service"], kept["bare"])
+    return results
+
+
+def wrk(
+    program: str, server: Server, what: list[str], seconds: int, connections: int
+) -> dict[str, float]:
+    """Load a server.
+
+    Args:
+        program: the path of wrk.
+        server: whose processor time is looked at.
+        what: the URL, or more of wrk's arguments.
+        seconds: for how long.
+        connections: how many at once.
 
     Returns:
         Requests a second; the median and the 99th percentile, in milliseconds; and the server's
         processor time for a request, in microseconds, which depends less on a noisy neighbour.
     """
     before = server.processor_seconds()
-    url = server.url + path
     command = [
         program,
         "--latency",
@@ -66,7 +190,7 @@ def wrk(
         "-t1",
         f"-c{connections}",
         f"-d{seconds}s",
-        url,
+        *what,
     ]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
@@ -159,26 +283,25 @@ def compare(arguments: argparse.Namespace, root: Path) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = postgres.new_folder()
         stack.callback(postgres.remove, folder)
-        database = postgres.Postgres(root, folder)
+        settings = {**postgres.DURABLE, "max_connections": "100"}
+        database = postgres.Postgres(root, folder, settings=settings)
         stack.callback(database.stop)
         database.start()
         migrated = run(SERVICE, "migrate", DATABASE_URL=database.url)
         if migrated.returncode:
             raise SystemExit(migrated.stderr)
-        service = stack.enter_context(
-            Running(SERVICE, DATABASE_URL=database.url, **dict(arguments.settings))
-        )
-        service.wait_ready()
-        todo_id = fill(service.url)
+        variables = {"DATABASE_URL": database.url, **dict(arguments.settings)}
+        services = [stack.enter_context(Running(SERVICE, **variables)) for _ in range(REPLICAS)]
+        for service in services:
+            service.wait_ready()
+        todo_id = fill(services[0].url)
         servers = {
-            "bare": serve_bare(database.url, stack),
-            "service": Server(service.url, service.process.pid),
+            "bare": [serve_bare(database.url, stack) for _ in range(REPLICAS)],
+            "service": [Server(service.url, service.process.pid) for service in services],
         }
         results: dict[str, Any] = {}
-        for name, path in (
-            ("list of 20", "/api/v1/todos"),
-            ("one todo", f"/api/v1/todos/{todo_id}"),
-        ):
+        reads = (("list of 20", "/api/v1/todos"), ("one todo", f"/api/v1/todos/{todo_id}"))
+        for name, path in reads if "reads" in arguments.only else ():
             measured: dict[str, list[dict[str, float]]] = {"bare": [], "service": []}
             for number in range(arguments.rounds + 1):
                 print(f"{name}: round {number} of {arguments.rounds}", file=sys.stderr, flush=True)
@@ -187,8 +310,8 @@ def compare(arguments: argparse.Namespace, root: Path) -> dict[str, Any]:
                     measured[who].append(
                         wrk(
                             arguments.wrk,
-                            servers[who],
-                            path,
+                            servers[who][0],
+                            [servers[who][0].url + path],
                             arguments.seconds,
                             arguments.connections,
                         )
@@ -197,6 +320,8 @@ def compare(arguments: argparse.Namespace, root: Path) -> dict[str, Any]:
             kept = {who: rounds[1:] for who, rounds in measured.items()}
             results[name] = {who: _median(rounds) for who, rounds in kept.items()}
             results[name]["ratios"] = _ratios(kept["service"], kept["bare"])
+        if "writes" in arguments.only:
+            results |= compare_writes(arguments, database.url, servers)
         results["start"] = starts(database.url, STARTS)
         return results
 
@@ -225,6 +350,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--connections", type=int, default=10)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--only", choices=("reads", "writes"), nargs="*", default=["reads", "writes"]
+    )
     parser.add_argument(
         "--set",
         dest="settings",
@@ -255,6 +383,8 @@ def main() -> int:
         for figure, quartiles in both["ratios"].items():
             low, middle, high = quartiles
             print(f"{name}: {figure} {middle:.2f} x the peer's; middle half {low:.2f}-{high:.2f}")
+    if "reads" not in arguments.only:
+        return 0
     listed = results["list of 20"]["ratios"]
     rate, p99 = listed["rate"][1], listed["p99"][1]
     is_met = rate >= LEAST_RATE and p99 <= MOST_P99

@@ -1,5 +1,6 @@
 """What the todo service makes of the rooms it uses: which routes are guarded, what is watched."""
 
+import json
 from datetime import timedelta
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from backend.schema import MIGRATIONS
 from backend.tests.conftest import open_app
 from backend.tests.process import Running
-from backend.todos.events import LOG
+from backend.todos.events import LOG, message
 from backend.todos.store import KEYS
 from serving.tests.process import imported, packages
 from serving.web.security import new_key
@@ -148,3 +149,17 @@ async def test_allow_names_the_methods_that_a_path_has_and_no_others(sqlite_url:
                 answer = await client.request(method, path.replace("{todo_id}", str(uuid4())))
                 assert answer.status_code == 405, (method, path)
                 assert set(answer.headers["Allow"].split(", ")) == methods, path
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "1"}], ids=["plain", "with a key"])
+async def test_a_creation_is_told_as_it_was_answered(
+    postgres_url: str, headers: dict[str, str]
+) -> None:
+    async with open_app(postgres_url) as (_, client):
+        body = {"title": "x", "tags": ["a", "b"], "due": "2030-01-01T00:00:00Z", "priority": "high"}
+        todo = (await client.post(PATH, json=body, headers=headers)).json()
+        assert (await client.get(f"{PATH}/{todo['id']}")).json() == todo
+    async with open_app(postgres_url) as (app, _), app.database.read() as connection:
+        (event,) = await LOG.after(connection, 0, 10)
+    assert json.loads(message(event)) == {"id": event.id, "kind": "created", "todo": todo}

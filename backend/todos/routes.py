@@ -122,10 +122,9 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         request: Request, draft: TodoDraft, idempotency_key: IdempotencyKey = None
     ) -> Response:
         """Create a todo. With an Idempotency-Key a repetition gets the first response again."""
-        async with database.write() as connection:
-            made = await store.create(
-                connection, draft, principal=request.scope["principal"], key=idempotency_key
-            )
+        made = await store.create_alone(
+            database, draft, principal=request.scope["principal"], key=idempotency_key
+        )
         if isinstance(made, store.Replay):
             response = json_response(made.body, 201, {"ETag": etag(1)})
             response.headers["Idempotent-Replayed"] = "true"

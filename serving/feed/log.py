@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, TextClause, delete, func, insert, select, text
+from sqlalchemy import CTE, Table, TextClause, bindparam, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
@@ -48,6 +48,17 @@ class EventLog:
         await connection.execute(
             insert(table).values(kind=kind, payload=payload, created_at=datetime.now(UTC), **more)
         )
+
+    def recording(self, **more: Any) -> CTE:
+        """As a part of another statement on PostgreSQL: its parameters are event_kind and so on.
+
+        It must be about a thing that the statement itself makes, which nobody else can change yet.
+        """
+        names = ("kind", "payload", "created_at")
+        values = {
+            name: bindparam(f"event_{name}", type_=self.outbox.c[name].type) for name in names
+        }
+        return insert(self.outbox).values(**values, **more).returning(self.outbox.c.id).cte("event")
 
     async def publish(self, connection: AsyncConnection, limit: int) -> int:
         """Move committed events from the outbox to the log, and wake the replicas if there are any.
