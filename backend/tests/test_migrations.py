@@ -21,14 +21,18 @@ from serving.data.migrate import migrate
 def test_the_newest_migration_is_the_one_the_server_expects() -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS.folder))
-    assert ScriptDirectory.from_config(config).get_heads() == [MIGRATIONS.newest]
+    assert ScriptDirectory.from_config(config).get_heads() == [MIGRATIONS.newest], (
+        "backend/schema.py names the newest revision in backend/migrations/versions"
+    )
 
 
 def test_revisions_are_numbers_of_one_width() -> None:
     folder = MIGRATIONS.folder / "versions"
     names = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert names
-    assert all(re.match(r"\d{4}_", name) for name in names)
+    assert all(re.match(r"\d{4}_", name) for name in names), (
+        "expected files named NNNN_words.py in backend/migrations/versions"
+    )
 
 
 async def test_the_migrated_schema_is_the_one_in_the_code(database_url: str) -> None:
@@ -44,7 +48,10 @@ async def test_the_migrated_schema_is_the_one_in_the_code(database_url: str) -> 
         return {str(one["name"]) for one in found}
 
     async with database.engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
+        assert await connection.run_sync(differences) == [], (
+            "tables.py and the migrations say different things: put what is listed into a new file "
+            "in backend/migrations/versions, and its number into backend/schema.py"
+        )
         found = await connection.run_sync(constraints)
         name = connection.dialect.name
     await database.close()
@@ -52,7 +59,9 @@ async def test_the_migrated_schema_is_the_one_in_the_code(database_url: str) -> 
     expected = {
         str(one.name) for one in tables.todos.constraints if isinstance(one, CheckConstraint)
     }
-    assert found == expected - {other}
+    assert found == expected - {other}, (
+        "constraints of tables.py and of the migrations differ: change backend/migrations/versions"
+    )
 
 
 @pytest.mark.parametrize("url", ["empty_sqlite_url", "empty_postgres_url"])
@@ -61,7 +70,8 @@ def test_the_command_migrates_an_empty_database(url: str, request: pytest.Fixtur
         process.run("migrate", DATABASE_URL=request.getfixturevalue(url)).stdout.splitlines()[-1]
         for _ in range(2)
     ]
-    assert said == ["schema: empty -> 0002", "schema: 0002"]
+    newest = MIGRATIONS.newest
+    assert said == [f"schema: empty -> {newest}", f"schema: {newest}"]
 
 
 def test_downgrading_leaves_no_table(empty_sqlite_url: str) -> None:

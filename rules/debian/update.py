@@ -4,6 +4,7 @@ Mirrors come from this machine's apt configuration, or from `DEBIAN_MIRRORS` and
 `DEBIAN_SECURITY_MIRRORS` (base URIs with spaces between).
 """
 
+import argparse
 import email.utils
 import json
 import os
@@ -12,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tools.locks import apt
 from tools.locks.error import LockError
 
+COMMAND = "tools/bazel run //image:update"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Each has a packages.toml and the lock.json made of it.
 FOLDERS = (
@@ -117,6 +119,23 @@ def choose(
     if missing:
         raise UpdateError(f"not in the archive: {', '.join(missing)}. Mend packages.toml.")
     return sorted(best.values())
+
+
+def kept(
+    offers: Iterable[Package], locked: Iterable[Package], names: Container[str]
+) -> list[Package]:
+    """The offers from which nothing but the named packages, and new ones, can be chosen anew.
+
+    A locked package that is not named has one offer left: what the lock has. Where the archive
+    has dropped that, all its offers stay, since a lock names only what the archive has.
+    """
+    every = list(offers)
+    stays = {
+        (one.name, one.architecture): one
+        for one in set(locked).intersection(every)
+        if one.name not in names
+    }
+    return [one for one in every if stays.get((one.name, one.architecture), one) == one]
 
 
 def render(packages: Iterable[Package], snapshots: Mapping[str, str]) -> str:
@@ -236,8 +255,16 @@ class Archive:
         return stamps
 
 
-def resolve(folder: Path) -> tuple[list[Package], str]:
+def wanted(folder: Path) -> set[str]:
+    """The packages that a folder's packages.toml lists."""
+    wishes = tomllib.loads((folder / "packages.toml").read_text())
+    return {name for layer in wishes.values() if isinstance(layer, dict) for name in layer}
+
+
+def resolve(folder: Path, named: Sequence[str] = ()) -> tuple[list[Package], str]:
     """The packages that a folder's packages.toml asks for now, and the text of their lock.
+
+    `named` are those whose versions may change; all, where none is named.
 
     Raises:
         UpdateError: apt fails, or the archive lacks a package.
@@ -245,19 +272,33 @@ def resolve(folder: Path) -> tuple[list[Package], str]:
     if not KEYRING.exists():
         raise UpdateError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
     wishes = tomllib.loads((folder / "packages.toml").read_text())
-    names = {name for layer in wishes.values() if isinstance(layer, dict) for name in layer}
+    names = wanted(folder)
     with tempfile.TemporaryDirectory(prefix="debian-update-") as scratch:
         archive = Archive(Path(scratch), wishes["suites"], wishes["architectures"])
-        offers = followed(archive.packages(), wishes.get("metapackages", []))
+        offers = list(followed(archive.packages(), wishes.get("metapackages", [])))
+        if named:
+            offers = kept(offers, read_lock(folder / "lock.json"), named)
         packages = choose(names, wishes["architectures"], offers)
         return packages, render(packages, archive.snapshots())
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Updates the locks of the workspace that `bazel run` was called in, all or none."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser.add_argument(
+        "packages", nargs="*", help="those whose versions may change (all where none is named)"
+    )
+    named = parser.parse_args(arguments).packages
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
     try:
-        resolved = {name: resolve(workspace / name) for name in FOLDERS}
+        lists = {name: wanted(workspace / name) for name in FOLDERS}
+        if unknown := sorted(set(named).difference(*lists.values())):
+            raise UpdateError(
+                f"no packages.toml lists {', '.join(unknown)}. Add a line with its reason to a "
+                "group of image/packages.toml first."
+            )
+        folders = [name for name in FOLDERS if not named or lists[name].intersection(named)]
+        resolved = {name: resolve(workspace / name, named) for name in folders}
     except (UpdateError, LockError) as error:
         print(f"update: {error}", file=sys.stderr)
         return 1
@@ -268,8 +309,10 @@ def main() -> int:
         beside.write_text(text)
         beside.rename(lock)
         print(f"{name}:", "\n".join(changes(old, new)) or "nothing changed", sep="\n")
+    if not named:
+        print(f"All packages were free to move. For one alone: {COMMAND} -- NAME")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -43,10 +43,17 @@ def files(image: Image) -> Filesystem:
     return image.files
 
 
-def none(problems: Iterable[str]) -> None:
+def none(problems: Iterable[str], remedy: str = "") -> None:
     found = list(problems)
     if found:
-        pytest.fail("\n".join(found), pytrace=False)
+        pytest.fail("\n".join([*found, remedy]).rstrip(), pytrace=False)
+
+
+def mine() -> str:
+    """Where this test is declared: file and target."""
+    target = os.environ.get("TEST_TARGET", "//PACKAGE:TEST").removeprefix("@@").removeprefix("@")
+    package, _, name = target.removeprefix("//").partition(":")
+    return f"{package}/BUILD.bazel ({name})"
 
 
 def test_it_runs_as_a_numeric_user_who_is_not_root(image: Image) -> None:
@@ -121,7 +128,11 @@ def test_every_symbolic_link_resolves(files: Filesystem) -> None:
 
 def test_every_elf_file_finds_its_libraries(image: Image, files: Filesystem) -> None:
     configuration = image.configuration
-    none(libraries.problems(files, configuration.architecture, configuration.environment))
+    none(
+        libraries.problems(files, configuration.architecture, configuration.environment),
+        "A library that is missing is in a Debian package: add that to a group of "
+        "image/packages.toml, then `tools/bazel run //image:update -- NAME`. docs/extend.md",
+    )
 
 
 def test_no_elf_file_of_a_wheel_has_symbols_for_debuggers(files: Filesystem) -> None:
@@ -148,14 +159,23 @@ def test_everything_is_roots_and_has_no_time(files: Filesystem) -> None:
 
 
 def test_scanners_find_the_debian_packages(files: Filesystem, expected: dict[str, Any]) -> None:
-    none(checks.debian_packages(files, expected["debian_packages"]))
+    none(
+        checks.debian_packages(files, expected["debian_packages"]),
+        "What is meant to be in every service's image stands in BASE_PACKAGES of "
+        f"tests/structure/defs.bzl; what this image alone has, in debian_packages of {mine()}. "
+        "What is not meant: take it out of its group in image/packages.toml. docs/extend.md",
+    )
 
 
 def test_the_python_packages_are_those_of_production(
     files: Filesystem, expected: dict[str, Any]
 ) -> None:
     locked = checks.locked_versions(Path(os.environ["LOCK"]).read_text())
-    none(checks.python_packages(files, locked, expected["python_packages"]))
+    none(
+        checks.python_packages(files, locked, expected["python_packages"]),
+        f"What is meant to be in the image stands in python_packages of {mine()}. What is not: "
+        "`tools/bazel query 'somepath(LIBRARY, @pypi//NAME)'` says who asks for it. docs/extend.md",
+    )
 
 
 def test_there_are_no_packages_for_development(files: Filesystem, expected: dict[str, Any]) -> None:

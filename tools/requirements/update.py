@@ -151,6 +151,8 @@ def main(arguments: list[str]) -> int:
             print(f"{place}: {error}", file=sys.stderr)
             return 1
         print(f"{place}:", "\n".join(changed) or "nothing changed", sep="\n")
+    if not options.packages:
+        print(f"All wheels were free to move. For one alone: {_COMMAND} -- NAME")
     return 0
 
 

@@ -27,6 +27,40 @@ def test_the_newest_of_all_suites_is_chosen() -> None:
     assert update.choose(["libc6"], ["amd64"], [fixed, LIBC]) == [fixed]
 
 
+def test_only_the_named_packages_move() -> None:
+    newer = replace(LIBC, version="2.41-13", suite="trixie-security")
+    zones = replace(LIBC, name="tzdata", architecture="all", version="2026a")
+    fresh = replace(zones, version="2026b")
+    added = replace(LIBC, name="zlib1g")
+    offers = [LIBC, newer, zones, fresh, added]
+
+    left = update.kept(offers, [LIBC, zones], ["tzdata"])
+
+    names = ["libc6", "tzdata", "zlib1g"]
+    assert update.choose(names, ["amd64"], left) == [LIBC, fresh, added]
+
+
+def test_what_the_archive_has_dropped_moves_though_it_is_not_named() -> None:
+    newer = replace(LIBC, version="2.41-13", suite="trixie-security")
+
+    assert update.kept([newer], [LIBC], ["tzdata"]) == [newer]
+
+
+def test_a_name_that_no_list_has_is_refused_with_the_file_to_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in update.FOLDERS:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "packages.toml").write_text('[base]\nlibc6 = "every program"\n')
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(update, "KEYRING", tmp_path)
+
+    assert update.main(["libd7"]) == 1
+    said = capsys.readouterr().err
+    assert "no packages.toml lists libd7" in said
+    assert "image/packages.toml" in said
+
+
 def test_a_package_for_all_architectures_is_chosen_once() -> None:
     zones = replace(LIBC, name="tzdata", architecture="all")
 

@@ -91,6 +91,7 @@ def test_every_lock_of_the_workspace_is_updated(
         lock = Path(name, "requirements_lock.txt")
         assert (tmp_path / lock).read_text() == locked(a="1")
         assert f"{lock}:\n+ a 1\n" in said
+    assert "For one alone: tools/bazel run //:requirements.update -- NAME" in said
 
 
 def test_extra_indexes_are_asked_where_the_default_one_does_not_do(
