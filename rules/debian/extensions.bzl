@@ -67,10 +67,11 @@ def _lock_of(module_ctx, tag):
     missing = unlocked(groups, {package.name: None for package in lock.packages})
 
     # Only a build that needs one of them fails: the program that locks them has to be built.
-    message = "{} names {}, which {} lacks. Lock it: `tools/bazel run //image:update`.".format(
+    message = "{} names {}, which {} lacks. Lock it: `tools/bazel run //rules/debian:update -- {}`.".format(
         _shown(tag.packages),
         ", ".join(missing),
         _shown(tag.file),
+        " ".join(missing),
     )
     return struct(
         architectures = _packages(tag.name, lock, groups, missing, message),

@@ -20,7 +20,7 @@ from pathlib import Path
 from tools.locks import apt
 from tools.locks.error import LockError
 
-COMMAND = "tools/bazel run //image:update"
+COMMAND = "tools/bazel run //rules/debian:update"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # Each has a packages.toml and the lock.json made of it.
 FOLDERS = (
@@ -309,6 +309,9 @@ def main(arguments: Sequence[str]) -> int:
         beside.write_text(text)
         beside.rename(lock)
         print(f"{name}:", "\n".join(changes(old, new)) or "nothing changed", sep="\n")
+        moved = {one.name for one in set(old).difference(new)} & lists[name] - set(named)
+        if named and moved:
+            print(f"not named, but dropped by the archive: {', '.join(sorted(moved))}")
     if not named:
         print(f"All packages were free to move. For one alone: {COMMAND} -- NAME")
     return 0

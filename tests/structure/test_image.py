@@ -131,7 +131,7 @@ def test_every_elf_file_finds_its_libraries(image: Image, files: Filesystem) -> 
     none(
         libraries.problems(files, configuration.architecture, configuration.environment),
         "A library that is missing is in a Debian package: add that to a group of "
-        "image/packages.toml, then `tools/bazel run //image:update -- NAME`. docs/extend.md",
+        "image/packages.toml, then `tools/bazel run //rules/debian:update -- NAME`. docs/extend.md",
     )
 
 

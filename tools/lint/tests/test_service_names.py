@@ -30,6 +30,7 @@ PAGES = {
     "docs/database.md",
     "docs/deployment.md",
     "docs/development.md",
+    "docs/extend.md",
     "docs/metrics.md",
     "docs/operate.md",
     "docs/performance.md",
