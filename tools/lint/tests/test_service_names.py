@@ -31,6 +31,7 @@ PAGES = {
     "docs/deployment.md",
     "docs/development.md",
     "docs/extend.md",
+    "docs/index.md",
     "docs/metrics.md",
     "docs/operate.md",
     "docs/performance.md",
