@@ -24,6 +24,7 @@ OWN_FILES = {
 }
 # Pages that describe it; whoever puts another in its place writes their own.
 PAGES = {
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/configuration.md",
