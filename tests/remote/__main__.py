@@ -28,6 +28,7 @@ DIGEST = "//image:index.digest"
 UNDECLARED = "//tests/remote:undeclared"
 # Another depth, and characters that paths in careless inputs and keys would show.
 ODD = "another place/zwei Klöne"
+_INDEX_FOLDER = "image/index"
 _DIGEST_FILE = "image/index.json.sha256"
 _LEAST_HITS = 0.95
 # The digest is a line of 71 bytes; a layer is a few megabytes.
@@ -208,8 +209,15 @@ class _Checks:
 
     def _poisoned(self, clone: Clone) -> None:
         """A cache that gives wrong bytes is found out, by the hash that Bazel asked for."""
-        layer = max(self._stored(), key=lambda path: path.stat().st_size)
-        genuine = layer.read_bytes()
+        self._remote(clone)
+        # Larger files are stored, which nobody fetches: they only go from one action to another.
+        blobs = (clone.built(_INDEX_FOLDER) / "blobs/sha256").iterdir()
+        genuine = max(blobs, key=lambda path: path.stat().st_size).read_bytes()
+        (layer,) = [
+            path
+            for path in self._stored()
+            if path.stat().st_size == len(genuine) and path.read_bytes() == genuine
+        ]
         layer.chmod(0o644)
         layer.write_bytes(genuine[:-1] + bytes([genuine[-1] ^ 1]))
         clone.clean()
