@@ -40,7 +40,7 @@ def _ours(entry):
 def _suffix(ctx, entry):
     """What a file's name gets, so that none is a BUILD file here; None for a file of no interest."""
     name = entry.basename
-    if name.endswith((".json", ".md", ".py", ".toml", ".yaml")):
+    if name.endswith((".json", ".md", ".py", ".svg", ".toml", ".yaml")):
         return ""
     if name in _STARLARK or name.endswith(".bzl"):
         return ".starlark"
