@@ -91,7 +91,11 @@ class OtlpTracer:
     def begin(self, scope: Mapping[str, str], path: str) -> OtlpRequest:
         """A request has come; what its task does from now on is part of it."""
         parent = self._propagator.extract(scope) if scope else _NO_PARENT
-        if parent is _NO_PARENT and random.random() >= self._share:  # noqa: S311  (a sample)
+        # A header may be there and name no trace: a tracestate alone, an id of zeros.
+        begins = (
+            parent is _NO_PARENT or not trace.get_current_span(parent).get_span_context().is_valid
+        )
+        if begins and random.random() >= self._share:  # noqa: S311  (a sample)
             # Most requests: the SDK would take five times as long to find that out.
             span: Span = trace.NonRecordingSpan(
                 trace.SpanContext(

@@ -178,6 +178,26 @@ async def test_a_failed_request_is_an_error_and_a_client_s_mistake_is_none(
     ]
 
 
+@pytest.mark.parametrize(
+    "scope",
+    [
+        {"tracestate": "vendor=1"},
+        {"traceparent": f"00-{'0' * 32}-{PARENT}-01"},
+        {"traceparent": f"00-{TRACE}-{'0' * 16}-01"},
+    ],
+    ids=["tracestate alone", "trace of zeros", "parent of zeros"],
+)
+async def test_a_header_that_names_no_trace_takes_none_out_of_the_sample(
+    stub: Stub, scope: dict[str, str]
+) -> None:
+    tracer = OtlpTracer(f"{stub.url}/v1/traces", share=0.0, name="x", version="1")
+    request = tracer.begin(scope, "/")
+    request.end("GET", "/", 200)
+    await tracer.stop()
+    assert stub.spans == []
+    assert request.trace_id not in {"0" * 32, TRACE}
+
+
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.5, 60, 140), (1.0, 200, 200)])
 async def test_a_share_of_the_traces_that_begin_here_is_recorded(
     stub: Stub, share: float, low: int, high: int
