@@ -27,6 +27,9 @@ VARIABLE = "TEST_POSTGRES"
 START_SECONDS = 30
 STOP_SECONDS = 20
 NOBODY = 65534
+# A kernel that is short of something for a moment refuses a namespace.
+_TRIES = 4
+_TRY_SECONDS = 0.5
 
 COMMON = {
     "max_connections": "60",
@@ -257,21 +260,37 @@ def _shadow(root: Path, folder: Path) -> Path:
 def _user() -> Callable[[], None] | None:
     if os.geteuid() != 0:
         return None
-    works = subprocess.run(["true"], preexec_fn=_as_namespace_user, check=False)
-    return _as_namespace_user if works.returncode == 0 else _as_nobody
+    for attempt in range(_TRIES):
+        time.sleep(_TRY_SECONDS * attempt)
+        probe = subprocess.run(["true"], preexec_fn=_as_namespace_user, check=False)
+        if probe.returncode == 0:
+            return _as_namespace_user
+        if _has_user(NOBODY, Path("/proc/self/uid_map").read_text()):
+            return _as_nobody
+    raise PostgresError(
+        "PostgreSQL refuses to run as root: expected to be let make a user namespace, or to have "
+        f"the user {NOBODY}, which is not here; making one ended with {probe.returncode} "
+        "(an errno, or minus a signal)"
+    )
+
+
+def _has_user(user: int, uid_map: str) -> bool:
+    """Whether a user namespace has a user (user_namespaces(7))."""
+    ranges = [[int(word) for word in line.split()] for line in uid_map.splitlines()]
+    return any(first <= user < first + count for first, _, count in ranges)
 
 
 def _as_namespace_user() -> None:
     """Become somebody else in a user namespace, where files of root's stay accessible."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWUSER) != 0:
-        os._exit(1)
+        os._exit(ctypes.get_errno())
     try:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text("1000 0 1")
         Path("/proc/self/gid_map").write_text("1000 0 1")
-    except OSError:
-        os._exit(1)
+    except OSError as error:
+        os._exit(error.errno or 1)
 
 
 def _as_nobody() -> None:

@@ -1,5 +1,6 @@
 """The launcher makes a database once, keeps it, and says what is wrong with one."""
 
+import errno
 import os
 import shutil
 import signal
@@ -46,6 +47,45 @@ def folder(made: Path) -> Iterator[Path]:
         subprocess.run(["chown", "-R", f"{status.st_uid}:{status.st_gid}", copy.parent], check=True)
     yield copy
     postgres.remove(copy.parent)
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How making a user namespace ends for root, where there is no other user; then it works."""
+    codes: list[int] = []
+
+    def run(*_: object, **__: object) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.CompletedProcess([], codes.pop(0) if codes else 0)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(postgres, "_has_user", lambda *_: False)
+    monkeypatch.setattr(postgres, "_TRY_SECONDS", 0)
+    return codes
+
+
+def test_a_namespace_that_is_refused_for_a_moment_is_asked_for_again(refusals: list[int]) -> None:
+    refusals += [errno.ENOSPC, errno.EAGAIN]
+    assert postgres._user() is postgres._as_namespace_user
+
+
+def test_who_may_be_nobody_but_root_is_told(refusals: list[int]) -> None:
+    refusals += [errno.ENOSPC] * 9
+    with pytest.raises(PostgresError, match=f"refuses to run as root.* ended with {errno.ENOSPC} "):
+        postgres._user()
+
+
+@pytest.mark.parametrize(
+    ("uid_map", "has"),
+    [
+        ("         0          0 4294967295\n", True),
+        ("         0          0          1\n", False),
+        ("         0          0          1\n     65534          5          1\n", True),
+        ("      1000       1000      64534\n", False),
+    ],
+)
+def test_a_namespace_has_the_users_that_are_mapped(uid_map: str, has: bool) -> None:
+    assert postgres._has_user(postgres.NOBODY, uid_map) is has
 
 
 def listens(port: int) -> bool:
