@@ -7,7 +7,6 @@ else, or else as nobody.
 """
 
 import contextlib
-import ctypes
 import os
 import shlex
 import shutil
@@ -17,7 +16,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 MAJOR = "17"
 OWNER = "service"
@@ -27,9 +28,6 @@ VARIABLE = "TEST_POSTGRES"
 START_SECONDS = 30
 STOP_SECONDS = 20
 NOBODY = 65534
-# A kernel that is short of something for a moment refuses a namespace.
-_TRIES = 4
-_TRY_SECONDS = 0.5
 
 COMMON = {
     "max_connections": "60",
@@ -43,7 +41,9 @@ FAST = {**COMMON, "fsync": "off", "full_page_writes": "off", "synchronous_commit
 # For data that is kept: a crash of the machine costs nothing that was committed.
 DURABLE = COMMON
 
-_CLONE_NEWUSER = 0x10000000
+# Somebody else in a user namespace, where files of root's stay accessible. A program does it, since
+# a process that libraries give threads when it is forked cannot (unshare(2): EINVAL).
+_IN_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
 _LIBRARIES = "usr/lib/{cpu}-linux-gnu"
 _LOADERS = {
     "x86_64": "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
@@ -56,6 +56,27 @@ _STATUS_LINE = 7
 
 class PostgresError(Exception):
     """PostgreSQL does not do what it should; the text says what, with the end of its log."""
+
+
+class _Options(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: Sequence[int]
+
+
+@dataclass(frozen=True)
+class _User:
+    """Whom its processes run as: the caller, somebody in a namespace, or a number."""
+
+    prefix: tuple[str, ...] = ()
+    number: int | None = None
+
+    @property
+    def options(self) -> _Options:
+        """For `subprocess`."""
+        if self.number is None:
+            return {}
+        return {"user": self.number, "group": self.number, "extra_groups": ()}
 
 
 class Postgres:
@@ -91,12 +112,12 @@ class Postgres:
         self._settings = settings
         self._prepare = prepare
         self._keep_open = keep_open
-        self._as_user = _user()
+        self._user = _user()
         self._bin = _shadow(root, folder)
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.data = folder / "data"
-        if self._as_user is _as_nobody:
+        if self._user.number is not None:
             os.chown(folder, NOBODY, NOBODY)
         if self.data.exists():
             check(self.data)
@@ -119,11 +140,11 @@ class Postgres:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    self._bin / "postgres", "-D", self.data, "-h", "127.0.0.1",
+                    *self._user.prefix, self._bin / "postgres", "-D", self.data, "-h", "127.0.0.1",
                     "-p", str(self.port), "-k", "", *options,
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                pass_fds=self._keep_open, preexec_fn=self._before_exec,
+                pass_fds=self._keep_open, preexec_fn=self._prepare, **self._user.options,
             )  # fmt: skip
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -153,12 +174,6 @@ class Postgres:
         path = self._folder / "log"
         return path.read_text(errors="replace")[-_LOG_CHARACTERS:] if path.exists() else ""
 
-    def _before_exec(self) -> None:
-        if self._as_user is not None:
-            self._as_user()
-        if self._prepare is not None:
-            self._prepare()
-
     def _says_ready(self) -> bool:
         assert self._process is not None
         try:
@@ -175,12 +190,12 @@ class Postgres:
         shutil.rmtree(beside, ignore_errors=True)
         done = subprocess.run(
             [
-                self._bin / "initdb", "-D", beside, "-U", OWNER, "--auth=trust",
+                *self._user.prefix, self._bin / "initdb", "-D", beside, "-U", OWNER, "--auth=trust",
                 "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8",
                 "--no-instructions", *([] if self._settings is DURABLE else ["--no-sync"]),
             ],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True,
-            preexec_fn=self._before_exec, check=False,
+            preexec_fn=self._prepare, check=False, **self._user.options,
         )  # fmt: skip
         if done.returncode:
             shutil.rmtree(beside, ignore_errors=True)
@@ -257,20 +272,17 @@ def _shadow(root: Path, folder: Path) -> Path:
     return shadow / "bin"
 
 
-def _user() -> Callable[[], None] | None:
+def _user() -> _User:
     if os.geteuid() != 0:
-        return None
-    for attempt in range(_TRIES):
-        time.sleep(_TRY_SECONDS * attempt)
-        probe = subprocess.run(["true"], preexec_fn=_as_namespace_user, check=False)
-        if probe.returncode == 0:
-            return _as_namespace_user
-        if _has_user(NOBODY, Path("/proc/self/uid_map").read_text()):
-            return _as_nobody
+        return _User()
+    probe = subprocess.run([*_IN_NAMESPACE, "true"], capture_output=True, text=True, check=False)
+    if probe.returncode == 0:
+        return _User(prefix=_IN_NAMESPACE)
+    if _has_user(NOBODY, Path("/proc/self/uid_map").read_text()):
+        return _User(number=NOBODY)
     raise PostgresError(
         "PostgreSQL refuses to run as root: expected to be let make a user namespace, or to have "
-        f"the user {NOBODY}, which is not here; making one ended with {probe.returncode} "
-        "(an errno, or minus a signal)"
+        f"the user {NOBODY}, which is not here; making one ended with: {probe.stderr.strip()}"
     )
 
 
@@ -278,22 +290,3 @@ def _has_user(user: int, uid_map: str) -> bool:
     """Whether a user namespace has a user (user_namespaces(7))."""
     ranges = [[int(word) for word in line.split()] for line in uid_map.splitlines()]
     return any(first <= user < first + count for first, _, count in ranges)
-
-
-def _as_namespace_user() -> None:
-    """Become somebody else in a user namespace, where files of root's stay accessible."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWUSER) != 0:
-        os._exit(ctypes.get_errno())
-    try:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text("1000 0 1")
-        Path("/proc/self/gid_map").write_text("1000 0 1")
-    except OSError as error:
-        os._exit(error.errno or 1)
-
-
-def _as_nobody() -> None:
-    os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
