@@ -5,7 +5,8 @@ numbers and the change can be named by the text before and after it.
 """
 
 import ast
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import cast
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -36,7 +37,7 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 _FOR_PEOPLE = frozenset({"logger", "print"})
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Mutant:
     """One change.
 
@@ -46,6 +47,7 @@ class Mutant:
         before: the text that is replaced, on one line.
         after: the text in its place.
         source: the whole module with the change.
+        number: which one it is of those in the module that read the same.
     """
 
     line: int
@@ -53,11 +55,13 @@ class Mutant:
     before: str
     after: str
     source: str
+    number: int = 1
 
     @property
     def name(self) -> str:
         """The change in words, which stay the same when lines move."""
-        return f"{self.place}: {self.before} -> {self.after}"
+        again = f" ({self.number})" if self.number > 1 else ""
+        return f"{self.place}: {self.before} -> {self.after}{again}"
 
 
 def mutants(source: str) -> list[Mutant]:
@@ -68,7 +72,13 @@ def mutants(source: str) -> list[Mutant]:
     """
     found = _Finder(source)
     found.visit(ast.parse(source))
-    return sorted({(one.line, one.name): one for one in found.mutants}.values())
+    different = {one.source: one for one in found.mutants}.values()
+    seen: Counter[str] = Counter()
+    numbered = []
+    for one in sorted(different, key=lambda one: (one.line, one.name)):
+        seen[one.name] += 1
+        numbered.append(replace(one, number=seen[one.name]))
+    return numbered
 
 
 class _Finder(ast.NodeVisitor):

@@ -183,8 +183,10 @@ class Runner:
         # Whoever runs this may have put something else in their place.
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-        # Compiled when nothing is changed, and never what is.
+        # Compiled when nothing is changed, and never what is; beside the modules, where `change`
+        # looks.
         sys.dont_write_bytecode = log is None
+        sys.pycache_prefix = None
 
 
 def _own(place: Path) -> set[str]:

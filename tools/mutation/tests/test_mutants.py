@@ -92,3 +92,9 @@ def test_a_change_is_named_by_its_place_and_not_by_its_line() -> None:
     [inside] = mutants("class A:\n    def f(self):\n        self.x = 0 if y else z\n")[:1]
     [moved] = mutants("\n\nclass A:\n    def f(self):\n        self.x = 0 if y else z\n")[:1]
     assert inside.name == moved.name == "A.f: 0 -> 1"
+
+
+def test_changes_that_read_the_same_are_told_apart_by_their_order() -> None:
+    source = "def f(a):\n    g(a[0], a[0])\n    h(a[0])\n"
+    names = [one.name for one in mutants(source) if one.before == "0"]
+    assert names == ["f: 0 -> 1", "f: 0 -> 1 (2)", "f: 0 -> 1 (3)"]

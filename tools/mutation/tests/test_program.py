@@ -128,7 +128,7 @@ def test_a_loop_that_no_longer_ends_is_ended(
     loop = MODULE.replace("if size > 9:\n        size -= 1", "while sizes == 0:\n        pass")
     repository.write("room/sums.py", loop)
     repository.run("room/sums.py", "--line", "9")
-    assert "  9: total: 0 -> 1  SURVIVED" in repository.said
+    assert "  9: total: 0 -> 1 (2)  SURVIVED" in repository.said
     assert "room/sums.py: 1 of 2 killed, 50%" in repository.said
 
 
