@@ -1,8 +1,9 @@
 """Entity tags: strong and weak comparison (RFC 9110 section 8.8.3.2)."""
 
 import pytest
+from fastapi import Request
 
-from serving.web.etag import condition, etag, matches, matches_weakly
+from serving.web.etag import condition, etag, joined, matches, matches_weakly
 
 
 def test_the_tag_of_a_version_is_quoted() -> None:
@@ -44,3 +45,12 @@ def test_if_match_is_a_question_about_a_version() -> None:
 
 def test_without_if_match_nothing_is_demanded() -> None:
     assert condition(None) is None
+
+
+def test_a_condition_in_several_lines_is_one_list() -> None:
+    headers = [(b"if-match", b'"1"'), (b"accept", b'"2"'), (b"if-match", b'"3", "4"')]
+    request = Request({"type": "http", "headers": headers})
+    assert joined(request, "if-match") == '"1", "3", "4"'
+    asked = condition('"1"', request)
+    assert asked is not None
+    assert [asked(version) for version in range(1, 5)] == [True, False, True, True]

@@ -25,6 +25,7 @@ async def test_cors_opens_for_the_origins_that_are_named(sqlite_url: str) -> Non
         )
         foreign = await client.get(PATH, headers={"Origin": "https://other.example.org"})
     assert preflight.headers["Access-Control-Allow-Origin"] == "https://app.example.org"
+    assert preflight.headers["Access-Control-Max-Age"] == "600"
     assert "access-control-allow-origin" not in foreign.headers
 
 

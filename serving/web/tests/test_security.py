@@ -1,10 +1,13 @@
 """API keys: who calls, and whether they may."""
 
+import asyncio
 import hashlib
 import hmac
+from pathlib import Path
 
 import pytest
 
+from serving.settings import rotation
 from serving.tests.service import PATH, open_app
 from serving.web.problems import Problem
 from serving.web.security import ANONYMOUS, Keys, new_key
@@ -114,3 +117,89 @@ def test_the_scheme_may_be_written_in_any_case() -> None:
     key, entry = new_key("web")
     headers = [(b"host", b"x"), (b"authorization", b"bEARER " + key.encode())]
     assert keys(api_keys=(entry,)).from_headers(headers) == "web"
+
+
+def test_a_key_has_256_random_bits() -> None:
+    key, entry = new_key("web")
+    # In base 64, six bits to a character.
+    assert len(key) == 43
+    assert entry == f"web:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of keys that is looked at all the time."""
+    path = tmp_path / "api-keys"
+    monkeypatch.setenv("API_KEYS_FILE", str(path))
+    monkeypatch.setattr(rotation, "CHECK_SECONDS", 0.0)
+    return path
+
+
+def test_keys_are_those_that_the_file_holds_now(file: Path) -> None:
+    (old, old_entry), (new, new_entry) = new_key("old"), new_key("new")
+    file.write_text(old_entry)
+    known = keys(auth_required=True)
+    assert known.rotate
+    assert known.principal(old.encode()) == "old"
+    for content, valid, other in [(new_entry + "\n", new, old), (old_entry, old, new)]:
+        file.write_text(content)
+        # Asked again, the answer is the same.
+        for _ in range(2):
+            assert known.principal(valid.encode()) in {"old", "new"}
+            with pytest.raises(Problem, match="not valid"):
+                known.principal(other.encode())
+
+
+def test_keys_are_read_once_and_again_when_they_have_changed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    digests = WebSettings.key_digests
+
+    def counted(settings: WebSettings) -> dict[str, bytes]:
+        reads.append(settings.api_keys)
+        return digests(settings)
+
+    monkeypatch.setattr(WebSettings, "key_digests", counted)
+    entries = [new_key("a")[1], new_key("b")[1]]
+    file.write_text(entries[0])
+    known = keys()
+    file.write_text(",".join(entries))
+    for _ in range(3):
+        with pytest.raises(Problem):
+            known.principal(b"wrong")
+    assert reads == [(entries[0],), tuple(entries)]
+
+
+def test_keys_without_a_file_cannot_change() -> None:
+    assert not keys(api_keys=(new_key("web")[1],)).rotate
+
+
+async def test_a_key_that_is_taken_back_is_told_and_another_change_is_not(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "CHECK_SECONDS", 0.001)
+    key, entry = new_key("web")
+    others = [new_key("other")[1] for _ in range(2)]
+    file.write_text(entry)
+    known = keys(auth_required=True)
+    asked = 0
+    again = asyncio.Event()
+
+    def principal() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            again.set()
+        return known.principal(key.encode())
+
+    told = asyncio.create_task(known.revoked(principal))
+    async with asyncio.timeout(30):
+        await asyncio.sleep(0)
+        file.write_text(f"{entry},{others[0]}")
+        await again.wait()
+        assert not told.done()
+        file.write_text(",".join(others))
+        await told
+    # Not in a loop: once at first, once for each change.
+    assert asked == 3
