@@ -2,19 +2,21 @@
 
 `marshal.dumps` shares an object that occurs twice only if both are the very same object, and marks
 one as shared by its reference count: both depend on what else the process has imported. Version 2
-of the format knows no sharing, so its bytes follow from the value; they are read here and written
-again as version 4, sharing by value. The formats are those of CPython 3.13, Python/marshal.c.
+of the format knows neither sharing nor interned texts, so its bytes follow from the value; they are
+read here and written again as version 4, sharing by value. The formats are those of CPython 3.13,
+Python/marshal.c.
 """
 
 import marshal
 import struct
 import types
+from collections import Counter
 
 _FLAG_REF = 0x80
 _REF = ord("r")
 _REFERENCE = 5
 _TUPLE, _FROZENSET = ord("("), ord(">")
-_BYTES, _TEXT, _INTERNED = ord("s"), ord("u"), ord("t")
+_BYTES, _TEXT = ord("s"), ord("u")
 _CODE = ord("c")
 _LONG = ord("l")
 # Bytes after the type, of objects that have no parts and no count.
@@ -35,7 +37,7 @@ class _Reader:
         self._data = data
         self.ends: list[int] = []
         self.following: list[int] = []
-        self.counts: dict[bytes, int] = {}
+        self.counts: Counter[bytes] = Counter()
 
     def read(self, start: int) -> int:
         """Reads one object and returns where it ends."""
@@ -43,7 +45,7 @@ class _Reader:
         self.ends.append(0)
         self.following.append(0)
         kind, end = data[start], start + 1
-        if kind in (_INTERNED, _TEXT, _BYTES):
+        if kind in (_TEXT, _BYTES):
             end += 4 + int.from_bytes(data[end : end + 4], "little")
         elif (size := _FIXED.get(kind)) is not None:
             end += size
@@ -65,10 +67,8 @@ class _Reader:
             raise ValueError(f"marshal type {chr(kind)!r} is not one that code objects hold")
         self.ends[number] = end
         self.following[number] = len(self.ends)
-        # A reference has five bytes; code objects keep their identity.
-        if end - start > _REFERENCE and kind != _CODE:
-            whole = data[start:end]
-            self.counts[whole] = self.counts.get(whole, 0) + 1
+        if _is_shareable(kind, end - start):
+            self.counts[data[start:end]] += 1
         return end
 
 
@@ -86,7 +86,7 @@ class _Writer:
         data, number = self._data, self._number
         end = self._ends[number]
         kind, flag = data[start], 0
-        if end - start > _REFERENCE and kind != _CODE:
+        if _is_shareable(kind, end - start):
             whole = data[start:end]
             if self._counts[whole] > 1:
                 place = self._places.get(whole)
@@ -98,8 +98,8 @@ class _Writer:
                 self._places[whole] = len(self._places)
                 flag = _FLAG_REF
         self._number = number + 1
-        if kind in (_INTERNED, _TEXT):
-            self._text(kind, flag, data[start + 5 : end])
+        if kind == _TEXT:
+            self._text(flag, data[start + 5 : end])
         elif kind in (_TUPLE, _FROZENSET):
             self._sequence(kind, flag, start)
         elif kind == _CODE:
@@ -131,15 +131,19 @@ class _Writer:
         for _ in range(_AFTER_LINE):
             start = self.write(start)
 
-    def _text(self, kind: int, flag: int, text: bytes) -> None:
-        interned = kind == _INTERNED
+    def _text(self, flag: int, text: bytes) -> None:
         if not text.isascii():
-            self.out += struct.pack("<BI", kind | flag, len(text))
+            self.out += struct.pack("<BI", _TEXT | flag, len(text))
         elif len(text) < 256:
-            self.out += bytes((ord("Z" if interned else "z") | flag, len(text)))
+            self.out += bytes((ord("z") | flag, len(text)))
         else:
-            self.out += struct.pack("<BI", ord("A" if interned else "a") | flag, len(text))
+            self.out += struct.pack("<BI", ord("a") | flag, len(text))
         self.out += text
+
+
+def _is_shareable(kind: int, size: int) -> bool:
+    """Whether a reference takes its place: that has five bytes; code keeps its identity."""
+    return kind != _CODE and size > _REFERENCE
 
 
 def dumps(code: types.CodeType) -> bytes:

@@ -1,10 +1,10 @@
 """Reads .deb archives (deb(5)) without dpkg."""
 
+import gzip
 import io
 import lzma
 import stat
 import tarfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,7 @@ def _tar(file: Path, members: dict[str, bytes], stem: str) -> tarfile.TarFile:
         case ".xz":
             plain = lzma.decompress(content)
         case ".gz":
-            plain = zlib.decompress(content, wbits=31)
+            plain = gzip.decompress(content)
         case "" if name:
             plain = content
         case _:

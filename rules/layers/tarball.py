@@ -14,10 +14,9 @@ from typing import IO, BinaryIO, cast
 
 from rules.layers.tree import Directory, Entry, File, Tree
 
-# Independent blocks let every core compress; each starts with its predecessor's last 32 KiB as a
-# dictionary, so that the size hardly suffers.
+# Independent blocks let every core compress; each starts with its predecessor as a dictionary, of
+# which zlib takes the last 32 KiB, so that the size hardly suffers.
 _BLOCK = 1 << 19
-_WINDOW = 1 << 15
 _LEVEL = 9
 # RFC 1952: deflate, no flags, no time, slowest level, unknown system.
 _HEADER = bytes.fromhex("1f8b08000000000002ff")
@@ -52,13 +51,12 @@ class _Gzip:
         self._size = 0
         self._emit(_HEADER)
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> None:
         self._buffer += data
         while len(self._buffer) >= _BLOCK:
             block = bytes(self._buffer[:_BLOCK])
             del self._buffer[:_BLOCK]
             self._submit(block, last=False)
-        return len(data)
 
     def close(self) -> Descriptor:
         self._submit(bytes(self._buffer), last=True)
@@ -74,7 +72,7 @@ class _Gzip:
         self._checksum = zlib.crc32(block, self._checksum)
         self._plain.update(block)
         self._plain_size += len(block)
-        self._previous = block[-_WINDOW:]
+        self._previous = block
         # Bounds what is held in memory.
         while len(self._pending) > 16:
             self._emit(self._pending.popleft().result())

@@ -1,6 +1,7 @@
 """Byte-code depends on the source alone, and needs no look at a time."""
 
 import argparse
+import contextlib
 import importlib.util
 import inspect
 import marshal
@@ -8,6 +9,7 @@ import random
 import subprocess
 import sys
 import types
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,22 @@ SOURCES = {
     f"app/m{number}.py": f"import os\ndef f{number}(a, b): return {{'k{number}': os.sep, 'x': a}}\n"
     for number in range(250)
 }
+
+
+class Pools:
+    """Stands for `multiprocessing`'s contexts, and keeps how many processes were asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int | None) -> None:
+        self.sizes: list[int] = []
+        monkeypatch.setattr("os.process_cpu_count", lambda: cores)
+        monkeypatch.setattr("multiprocessing.get_context", lambda _: self)
+
+    def Pool(self, processes: int) -> contextlib.AbstractContextManager["Pools"]:  # noqa: N802
+        self.sizes.append(processes)
+        return contextlib.nullcontext(self)
+
+    def map[A, B](self, work: Callable[[A], B], items: Iterable[A], **_: int) -> list[B]:
+        return list(map(work, items))
 
 
 def compiled(sources: dict[str, str]) -> dict[str, bytes]:
@@ -91,3 +109,53 @@ def test_a_source_elsewhere_stays_as_it_is() -> None:
 def test_a_source_that_does_not_compile_is_named() -> None:
     with pytest.raises(LayerError, match=r"/app/m.py from test does not compile"):
         compiled({"app/m.py": "print 'old'\n"})
+
+
+def test_a_source_that_warns_is_compiled_in_silence() -> None:
+    """Warnings are errors here."""
+    assert len(compiled({"app/m.py": "x = '\\d'\n"})) == 1
+
+
+def test_assertions_and_docstrings_stay() -> None:
+    [content] = compiled({"app/m.py": "'What for.'\nassert x\n"}).values()
+
+    code = marshal.loads(content[16:])
+
+    assert "What for." in code.co_consts
+    with pytest.raises(AssertionError):
+        exec(code, {"x": False})
+
+
+def test_byte_code_is_no_program() -> None:
+    tree = Tree()
+    tree.add("app/m.py", File(b"x = 1\n", True, "test"))
+
+    bytecode.add(tree, ["/app"])
+
+    assert {path: file.executable for path, file in tree.files()} == {
+        "app/m.py": True,
+        "app/__pycache__/m.cpython-313.pyc": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("cores", "sources", "processes"),
+    [
+        (8, 0, []),
+        (8, 199, []),
+        (8, 200, [2]),
+        (8, 499, [4]),
+        (2, 900, [2]),
+        (1, 900, []),
+        (None, 900, []),
+    ],
+)
+def test_a_hundred_sources_are_worth_a_process(
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, sources: int, processes: list[int]
+) -> None:
+    pools = Pools(monkeypatch, cores)
+
+    made = bytecode.compiled_all([(f"m{n}.py", b"x = 1\n") for n in range(sources)])
+
+    assert pools.sizes == processes
+    assert len(made) == sources

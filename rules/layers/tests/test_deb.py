@@ -70,13 +70,33 @@ def test_a_package_has_its_control_and_its_files(tmp_path: Path) -> None:
     }
 
 
-def test_a_hard_link_is_the_file_it_names(tmp_path: Path) -> None:
-    link = member("./b", kind=tarfile.LNKTYPE)
+@pytest.mark.parametrize(("mode", "executable"), [(0o755, True), (0o644, False), (0o677, False)])
+def test_a_hard_link_is_the_file_it_names(tmp_path: Path, mode: int, executable: bool) -> None:
+    link = member("./b", 0o755, tarfile.LNKTYPE)
     link.linkname = "./a"
 
-    found = deb.read(package(tmp_path / "a.deb", tar((member("./a", 0o755), b"x"), (link, b""))))
+    found = deb.read(package(tmp_path / "a.deb", tar((member("./a", mode), b"x"), (link, b""))))
 
-    assert dict(found.entries)["b"] == File(b"x", True, "hello")
+    assert dict(found.entries) == {name: File(b"x", executable, "hello") for name in "ab"}
+
+
+def test_a_package_has_a_name(tmp_path: Path) -> None:
+    control = gzip.compress(tar((member("control"), b"Version: 1\n")))
+    file = archive(tmp_path / "a.deb", control__tar__gz=control, data__tar=tar())
+
+    with pytest.raises(LayerError, match=r"a\.deb: its control file names no package"):
+        deb.read(file)
+
+
+def test_a_member_of_odd_length_is_filled_up(tmp_path: Path) -> None:
+    file = archive(
+        tmp_path / "a.deb",
+        debian_binary=b"2.0\n\n",
+        control__tar=tar((member("control"), CONTROL.encode())),
+        data__tar=tar((member("a"), b"x")),
+    )
+
+    assert [path for path, _ in deb.read(file).entries] == ["a"]
 
 
 def test_a_device_is_refused(tmp_path: Path) -> None:
@@ -114,7 +134,9 @@ def test_a_package_that_is_cut_short_is_named(tmp_path: Path) -> None:
 
 def test_a_package_without_data_is_refused(tmp_path: Path) -> None:
     control = lzma.compress(tar((member("control"), CONTROL.encode())))
-    file = archive(tmp_path / "a.deb", control__tar__xz=control)
+    file = archive(tmp_path / "a.deb", control__tar__xz=control, debian_binary=b"")
 
-    with pytest.raises(LayerError, match=r"expected a member data.tar.*control.tar.xz"):
+    with pytest.raises(
+        LayerError, match=r"expected a member data\.tar.*it holds control\.tar\.xz, debian-binary"
+    ):
         deb.read(file)

@@ -2,9 +2,13 @@
 
 import gzip
 import hashlib
+import io
 import random
 import tarfile
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +89,68 @@ def test_the_contents_say_where_each_entry_is_from(tmp_path: Path) -> None:
         "origin": "a",
     }
     assert rows["/bin"]["target"] == "usr/bin"
+
+
+def test_a_link_leads_where_it_should(tmp_path: Path) -> None:
+    tarball.write(tree(), tmp_path / "l.tar.gz")
+
+    with tarfile.open(tmp_path / "l.tar.gz") as archive:
+        link = archive.getmember("bin")
+        assert (link.issym(), link.linkname) == (True, "usr/bin")
+        assert archive.getmember("tmp").isdir()
+
+
+def test_what_a_block_has_in_common_with_the_one_before_is_not_stored_twice(
+    tmp_path: Path,
+) -> None:
+    part = random.Random(2).randbytes(1 << 14)
+    # Seven blocks of the same 16 KiB.
+    descriptor, _ = tarball.write(tree(part * 200), tmp_path / "l.tar.gz")
+
+    assert descriptor.size < 3 * len(part)
+
+
+class Waiting(ThreadPoolExecutor):
+    """Compresses at once, and counts the blocks that nobody has asked for yet."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.waiting = self.most = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        executor = self
+
+        class Counted(Future[Any]):
+            def result(self, timeout: float | None = None) -> Any:
+                executor.waiting -= 1
+                return super().result(timeout)
+
+        future = Counted()
+        future.set_result(fn(*args))
+        return future
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_few_blocks_wait_in_memory_and_cuts_change_no_byte(at_once: bool) -> None:
+    block = tarball._BLOCK
+    plain = b"0123456789abcdef" * (30 * block // 16)
+    pool, out = Waiting(), io.BytesIO()
+    stream = tarball._Gzip(out, pool)
+    if at_once:
+        stream.write(plain)
+    else:
+        for at in range(0, len(plain), block // 2):
+            stream.write(plain[at : at + block // 2])
+    # Whole blocks go as they are full: the last one is empty.
+    assert not stream._buffer
+
+    stream.close()
+
+    assert gzip.decompress(out.getvalue()) == plain
+    # One more than are kept, while it is decided.
+    assert pool.most == 17
 
 
 def test_nothing_half_written_is_left(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A layer: its archive, its digests, what stays out."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rules.layers import prepared
 from rules.layers.exclusions import Exclusions
 from rules.layers.tests.test_deb import member, package, tar
 from rules.layers.tree import LayerError
@@ -44,6 +46,18 @@ def names(tmp_path: Path) -> list[str]:
         return [member.name for member in archive if not member.isdir()]
 
 
+def rows(tmp_path: Path) -> dict[str, dict[str, object]]:
+    """What the contents say, by the path."""
+    lines = (tmp_path / "contents").read_text().splitlines()
+    return {row["path"]: row for row in map(json.loads, lines)}
+
+
+def programs(tmp_path: Path) -> list[str]:
+    """Files of the layer that can be run."""
+    with tarfile.open(tmp_path / "layer") as archive:
+        return [member.name for member in archive if member.isfile() and member.mode & 0o111]
+
+
 def test_a_package_comes_with_its_status_and_without_what_is_excluded(
     write: Write, tmp_path: Path
 ) -> None:
@@ -64,6 +78,7 @@ def test_a_package_comes_with_its_status_and_without_what_is_excluded(
         "var/lib/dpkg/status.d/hello",
         "var/lib/dpkg/status.d/hello.md5sums",
     ]
+    assert programs(tmp_path) == ["usr/bin/hello"]
 
 
 def test_joined_files_make_one_in_order(write: Write, tmp_path: Path) -> None:
@@ -75,6 +90,7 @@ def test_joined_files_make_one_in_order(write: Write, tmp_path: Path) -> None:
     assert write(*first, *second, "--join", "/etc/bundle", "/share/*.crt") == 0
 
     assert names(tmp_path) == ["etc/bundle"]
+    assert programs(tmp_path) == []
     with tarfile.open(tmp_path / "layer") as archive:
         stream = archive.extractfile("etc/bundle")
         assert stream is not None
@@ -109,10 +125,11 @@ def test_links_folders_and_sources_are_made(write: Write, tmp_path: Path) -> Non
 
     assert code == 0
     assert names(tmp_path) == ["app/__pycache__/m.cpython-313.pyc", "app/m.py", "usr/bin/python3"]
-    rows = [json.loads(line) for line in (tmp_path / "contents").read_text().splitlines()]
-    assert {row["origin"] for row in rows} == {"//image:app"}
-    made = {row["path"]: row["made_of"] for row in rows if "made_of" in row}
+    found = rows(tmp_path)
+    assert {row["origin"] for row in found.values()} == {"//image:app"}
+    made = {path: row["made_of"] for path, row in found.items() if "made_of" in row}
     assert made == {"/app/__pycache__/m.cpython-313.pyc": ["/app/m.py"]}
+    assert found["/tmp"]["type"] == "directory"
 
 
 def test_a_file_of_a_wheel_is_said_to_come_from_it(write: Write, tmp_path: Path) -> None:
@@ -127,8 +144,9 @@ def test_a_file_of_a_wheel_is_said_to_come_from_it(write: Write, tmp_path: Path)
     )
 
     assert code == 0
-    rows = [json.loads(line) for line in (tmp_path / "contents").read_text().splitlines()]
-    origins = {row["path"]: row["origin"] for row in rows if row["type"] == "file"}
+    assert programs(tmp_path) == []
+    found = rows(tmp_path)
+    origins = {path: row["origin"] for path, row in found.items() if row["type"] == "file"}
     assert origins == {
         "/lib/One-1.0.dist-info/METADATA": "one==1.0",
         "/lib/__pycache__/one.cpython-313.pyc": "one==1.0",
@@ -141,8 +159,7 @@ def test_joined_files_are_named_though_they_are_gone(write: Write, tmp_path: Pat
 
     assert write("--file", "/x/a.crt", f"{tmp_path}/a", "--join", "/bundle", "/x/*.crt") == 0
 
-    (row,) = [json.loads(line) for line in (tmp_path / "contents").read_text().splitlines()]
-    assert row["made_of"] == ["/x/a.crt"]
+    assert rows(tmp_path)["/bundle"]["made_of"] == ["/x/a.crt"]
 
 
 MACHINES: list[dict[str, str]] = [
@@ -193,3 +210,118 @@ def test_an_exclusion_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(LayerError, match=r"x\.toml: not TOML"):
         Exclusions([tmp_path / "x.toml"])
+
+
+def test_exclusions_of_several_files_count_together(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).write_text(
+            f'[exclude]\n"/{name}/*" = "not wanted"\n[keep]\n"/*/{name}" = "wanted"\n'
+        )
+
+    exclusions = Exclusions([tmp_path / "first", tmp_path / "second"])
+
+    paths = [
+        f"{place}/{name}" for place in ("first", "second") for name in ("x", "first", "second")
+    ]
+    assert [path for path in paths if path in exclusions] == ["first/x", "second/x"]
+
+
+@pytest.mark.parametrize("missing", ["layer", "descriptor", "contents"])
+def test_every_output_has_to_be_named(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = [f"--{name}=x" for name in ("layer", "descriptor", "contents") if name != missing]
+    monkeypatch.setattr("sys.argv", ["writer", *outputs])
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+
+    assert caught.value.code == 2
+    assert f"required: --{missing}" in capsys.readouterr().err
+
+
+def test_the_descriptor_is_written_and_each_row_of_the_contents_is_sorted(
+    write: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_text("x")
+
+    assert write("--file", "/etc/x", f"{tmp_path}/x", "--origin=me") == 0
+
+    packed = (tmp_path / "layer").read_bytes()
+    descriptor = json.loads((tmp_path / "descriptor").read_text())
+    assert descriptor["digest"] == f"sha256:{hashlib.sha256(packed).hexdigest()}"
+    assert (descriptor["size"], descriptor["compression"]) == (len(packed), "gzip")
+    # By path, and the members of a row by name: the same tree has the same text.
+    for line in (tmp_path / "contents").read_text().splitlines():
+        assert line == json.dumps(json.loads(line), sort_keys=True)
+
+
+def test_a_module_to_run_has_to_be_in_the_layer(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.py").write_text("x = 1\n")
+    words = ["--runfile", "room/__main__.py", f"{tmp_path}/m.py", "--sources-path=/app"]
+
+    assert write(*words, "--module=room") == 0
+    assert write(*words, "--module=rome") == 1
+
+    assert "expected a module rome to run" in capsys.readouterr().err
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> tuple[str, ...]:
+    """Arguments for a wheel's two files, and what was made of each of them."""
+    for name in ("fat.so", "m.py"):
+        (tmp_path / name).write_bytes(b"symbols and all")
+    prepared.write(tmp_path / "made", {"lib/m.py": b"made before"}, {"lib/fat.so": b"slim"}, {})
+    return (
+        *("--executable", "/lib/fat.so", f"{tmp_path}/fat.so"),
+        *("--file", "/lib/m.py", f"{tmp_path}/m.py"),
+        *(f"--prepared={tmp_path}/made", "--compile=/lib"),
+    )
+
+
+def test_a_file_of_a_wheel_is_taken_stripped_and_its_row_says_of_what(
+    write: Write, tmp_path: Path, wheel: tuple[str, ...]
+) -> None:
+    assert write(*wheel, "--strip") == 0
+
+    found = rows(tmp_path)
+    digest = hashlib.sha256(b"symbols and all").hexdigest()
+    assert found["/lib/fat.so"]["sha256"] == hashlib.sha256(b"slim").hexdigest()
+    assert found["/lib/fat.so"]["stripped"] == digest
+    assert found["/lib/fat.so"]["made_of"] == ["/lib/fat.so"]
+    assert "stripped" not in found["/lib/m.py"]
+    assert programs(tmp_path) == ["lib/fat.so"]
+
+
+def test_a_file_of_a_wheel_is_taken_as_it_is_unless_told_otherwise(
+    write: Write, tmp_path: Path, wheel: tuple[str, ...]
+) -> None:
+    assert write(*wheel) == 0
+
+    assert "stripped" not in rows(tmp_path)["/lib/fat.so"]
+    assert rows(tmp_path)["/lib/fat.so"]["size"] == len(b"symbols and all")
+
+
+def test_byte_code_that_was_made_before_is_taken(
+    write: Write, tmp_path: Path, wheel: tuple[str, ...]
+) -> None:
+    """What is no Python would not compile."""
+    assert write(*wheel) == 0
+
+    made = rows(tmp_path)["/lib/__pycache__/m.cpython-313.pyc"]
+    assert made["sha256"] == hashlib.sha256(b"made before").hexdigest()
+
+
+def test_a_file_that_cannot_be_stripped_is_named(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.so").write_bytes(b"x")
+    prepared.write(tmp_path / "made", {}, {}, {"lib/x.so": "no sections"})
+
+    words = ["--file", "/lib/x.so", f"{tmp_path}/x.so", f"--prepared={tmp_path}/made"]
+    assert write(*words, "--origin=x==1", "--strip") == 1
+
+    said = capsys.readouterr().err
+    assert "/lib/x.so from x==1 cannot be stripped: no sections" in said
