@@ -1,5 +1,7 @@
 """A root laid out as a folder is what the layers say."""
 
+from dataclasses import replace
+
 import pytest
 
 from rules.layers.tree import Directory, File, LayerError, Symlink, Tree, normal
@@ -23,6 +25,23 @@ def test_two_sources_may_agree_on_a_file() -> None:
     tree.add("etc/a", plain(origin="two"))
 
     assert tree.paths() == ["etc/a"]
+
+
+@pytest.mark.parametrize("entry", [Symlink("b", "one"), Directory("one")])
+def test_two_sources_may_agree_on_a_link_and_on_a_directory(entry: Symlink | Directory) -> None:
+    tree = Tree()
+    tree.add("etc/a", entry)
+    tree.add("etc/a", replace(entry, origin="two"))
+
+    assert tree.paths() == ["etc/a"]
+
+
+def test_two_links_that_lead_elsewhere_are_both_named() -> None:
+    tree = Tree()
+    tree.add("etc/a", Symlink("b", "one"))
+
+    with pytest.raises(LayerError, match="/etc/a comes from one and, different, two"):
+        tree.add("etc/a", Symlink("c", "two"))
 
 
 @pytest.mark.parametrize(

@@ -181,9 +181,9 @@ class Request:
 class Application:
     """Answers every request with its body's length, in the way that the path names.
 
-    /early answers before it reads, /slow when the test says so, /begun begins and waits, /half says
-    100 KB and waits, /big 200 KB in pieces, /once in one, /close ends the connection; anything else
-    when it has read the body.
+    /early answers before it reads, /slow when the test says so, /begun begins and waits, /opened
+    does so before it reads, /half says 100 KB and waits, /big 200 KB in pieces, /once in one,
+    /close ends the connection; anything else when it has read the body.
     """
 
     requests: list[Request] = field(default_factory=list)
@@ -204,7 +204,7 @@ class Application:
             version=scope["http_version"],
         )
         self.requests.append(request)
-        if path != "/early":
+        if path not in {"/early", "/opened"}:
             await self._read(request, receive)
             if request.is_gone:
                 return
@@ -216,7 +216,7 @@ class Application:
         if path == "/close":
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if path == "/begun":
+        if path in {"/begun", "/opened"}:
             await self.go_on.wait()
         size = 10_000 if path != "/once" else len(body)
         for at in range(0, len(body), size):

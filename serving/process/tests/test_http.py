@@ -159,6 +159,11 @@ REFUSED = {
         501,
         "coding-not-implemented",
     ),
+    "chunked before another coding": (
+        get(b"Transfer-Encoding: chunked, gzip"),
+        400,
+        "bad-request",
+    ),
     "chunked twice": (get(b"Transfer-Encoding: chunked, chunked"), 400, "bad-request"),
     "chunked in HTTP/1.0": (
         get(b"Transfer-Encoding: chunked", line=b"POST / HTTP/1.0"),
@@ -267,6 +272,13 @@ def test_a_body_that_breaks_off_after_its_answer_ends_the_connection_without_a_w
     client.send(chunked(b"", path=b"/early"), b"zz\r\n")
     assert client.statuses() == (200,)
     assert client.transport.has_ended
+
+
+def test_a_body_that_breaks_off_in_the_middle_of_its_answer_breaks_it_off(client: Client) -> None:
+    """Whatever was written now would be taken for a part of it."""
+    client.send(chunked(b"", path=b"/opened"), b"zz\r\n")
+    assert client.transport.was_aborted
+    assert client.server.refused == {"bad-request": 1}
 
 
 def test_rubbish_behind_the_last_request_of_a_client_that_ends_its_side(client: Client) -> None:
@@ -384,6 +396,19 @@ def test_empty_lines_are_counted_for_each_request(client: Client) -> None:
     for _ in range(6):
         client.send(b"\r\n" * 100 + GET)
     assert client.statuses() == (200,) * 6
+
+
+def test_a_handshake_that_is_handed_over_is_no_head_that_is_late(server: Server) -> None:
+    async def accept(_: Any, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    server.application.socket = accept
+    client = server.connect().send(get(HANDSHAKE_FIELDS[:-2], host=b""))
+    assert client.wait(15).transport.taken.startswith(b"HTTP/1.1 101 ")
+    assert server.refused == {}
+    assert not client.is_ending()
 
 
 def test_a_handshake_is_handed_over(server: Server) -> None:

@@ -380,6 +380,21 @@ def test_the_frames_of_each_minute_are_counted_anew(client: Client) -> None:
     assert not client.is_ending()
 
 
+def test_the_next_minute_has_as_many_frames_as_the_first(client: Client) -> None:
+    client.send(*[frame(Opcode.PONG)] * 5)
+    for _ in range(3):
+        client.transport.taken = b""
+        client.wait(20.25)
+        ((_, payload),) = frames(client)
+        client.send(frame(Opcode.PONG, payload))
+    # Three more are one too many for one minute: the next one begins.
+    client.transport.taken = b""
+    client.send(*[frame(Opcode.PONG)] * 13)
+    assert closed_with(client) is None
+    client.send(frame(Opcode.PONG))
+    assert closed_with(client) == 1008
+
+
 def test_a_flood_behind_a_close_is_dropped(client: Client, server: Server) -> None:
     client.send(frame(Opcode.TEXT, b"close"))
     assert closed_with(client) == 3000
