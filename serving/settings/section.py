@@ -24,6 +24,9 @@ from serving.settings.secrets import MASK, MountedSecrets, is_secret
 
 TOGETHER = "together"
 
+# Stands in examples of secrets, where a person has to put one of their own.
+PLACEHOLDER = "replace-this"
+
 
 def split_list(value: object) -> object:
     """A comma-separated text as a tuple; blanks and empty parts do not count."""
@@ -116,8 +119,17 @@ class Section(BaseSettings):
         return defaults
 
     def conflicts(self) -> Iterator[str]:
-        """What is wrong with values that are each valid, a line each; for sections to override."""
-        yield from ()
+        """What is wrong with values that are each valid, a line each; for sections to override.
+
+        Here: in production, secrets that still are an example's.
+        """
+        if self.environment != "prod":
+            return
+        for name in self.names():
+            if is_secret(type(self).model_fields[name]) and PLACEHOLDER in _text(
+                getattr(self, name)
+            ):
+                yield f"{name.upper()}: got an example; expected a secret of your own in its place"
 
     @model_validator(mode="before")
     @classmethod
@@ -154,11 +166,18 @@ class Section(BaseSettings):
         return lines
 
 
+def _text(secret_value: Any) -> str:
+    """A secret itself: for looking at it, never for showing it."""
+    if isinstance(secret_value, SecretStr):
+        return secret_value.get_secret_value()
+    return str(secret_value)
+
+
 def _show(value: Any, field: FieldInfo) -> str:
     if value is None or value == ():
         return ""
     if is_secret(field):
-        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        text = _text(value)
         return text if text.startswith("sqlite:") else MASK
     if isinstance(value, tuple):
         return ",".join(value)

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from serving.settings.secrets import MASK
-from serving.settings.section import Names, Seconds, Section, secret, split_list
+from serving.settings.section import PLACEHOLDER, Names, Seconds, Section, secret, split_list
 
 
 class Kitchen(Section):
@@ -112,3 +112,15 @@ def test_what_is_shown_is_written_as_it_is_read_and_secrets_are_masked() -> None
 def test_a_file_path_is_no_secret() -> None:
     shown = House(recipe=SecretStr("sqlite:///inn.db")).shown()
     assert shown["RECIPE"] == "sqlite:///inn.db"
+
+
+def test_an_example_is_no_secret_in_production() -> None:
+    with pytest.raises(ValidationError) as caught:
+        House(environment="prod", recipe=SecretStr(f"flour: {PLACEHOLDER}"))
+    assert caught.value.errors()[0]["msg"] == (
+        "RECIPE: got an example; expected a secret of your own in its place"
+    )
+
+
+def test_an_example_is_good_enough_for_development() -> None:
+    House(environment="dev", recipe=SecretStr(PLACEHOLDER))

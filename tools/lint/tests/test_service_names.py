@@ -15,6 +15,7 @@ NAMES = re.compile(
 # Its own folders, its tests and its part of deploy/ among them.
 OWN = (
     "backend/",
+    "deploy/examples/",
     "deploy/kubernetes/overlays/",
     "tests/edge/",
 )
