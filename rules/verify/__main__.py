@@ -1,6 +1,8 @@
 """Rebuilds an image from this checkout and compares it with a pushed one, or with a layout.
 
-With a public key, signatures and attestations are demanded as well.
+With a public key, signatures and attestations are demanded as well. With --attest, what was proven
+is signed and attached to the pushed image; with --require, nothing is compared: that many builders
+have to have done so, each with a key of its own.
 
 The exit code is 0 where they are the same, 1 where they differ or something is not signed, 2 where
 that cannot be said.
@@ -12,8 +14,9 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rules.diff import rendering
@@ -22,11 +25,11 @@ from rules.diff.difference import Report
 from rules.diff.diffoscope import Diffoscope
 from rules.diff.error import UnreadableError
 from rules.diff.image import Image, Index, read
-from rules.diff.store import open_store
+from rules.diff.store import Registry, open_store
 from rules.publish import verification
 from rules.publish.cosign import cosign
 from rules.publish.error import PublishError
-from rules.verify import checkout, statement
+from rules.verify import checkout, rebuilders, statement
 from rules.verify.checkout import Sources
 
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
@@ -48,9 +51,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--key",
-        type=Path,
         metavar="FILE",
-        help="public key: signatures, SBOMs and provenance are demanded as well",
+        help="public key: signatures, SBOMs and provenance are demanded as well; with --attest, "
+        "the private key, or the URI of a KMS",
+    )
+    parser.add_argument(
+        "--attest", action="store_true", help="sign with --key that the rebuild is the same"
+    )
+    parser.add_argument(
+        "--require",
+        type=int,
+        metavar="N",
+        help="so many of --keys have to have signed the same rebuild",
+    )
+    parser.add_argument(
+        "--keys", metavar="FILE,FILE", help="public keys of builders that do not know each other"
     )
     parser.add_argument("--cosign", metavar="PROGRAM", help="cosign 3, where it is not in PATH")
     parser.add_argument("--insecure", action="store_true", help="registries may speak plain HTTP")
@@ -78,7 +93,10 @@ def counterpart(wanted: Image | Index, built: Image | Index) -> Image | Index:
 
 def main(arguments: Sequence[str]) -> int:
     """Verifies what the arguments name and returns the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if fault := _fault(options):
+        parser.error(fault)
     base = Path(os.environ.get("BUILD_WORKING_DIRECTORY") or Path.cwd())
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY") or Path.cwd())
     try:
@@ -88,18 +106,37 @@ def main(arguments: Sequence[str]) -> int:
         return UNKNOWN
 
 
+def _fault(options: argparse.Namespace) -> str:
+    """What is wrong with the options together; "" where nothing is."""
+    if (options.require is None) != (options.keys is None):
+        return "--require N needs --keys FILE,FILE, and --keys is for --require alone"
+    if options.require is not None and (options.key or options.attest or options.statement):
+        return "--require counts what others have signed: not together with --key or a rebuild"
+    if options.require is not None and options.require < 1:
+        return f"--require: expected a number from 1, got {options.require}"
+    if options.attest and not options.key:
+        return "--attest needs --key FILE or --key URI, the private key of this builder"
+    return ""
+
+
 def _verify(options: argparse.Namespace, base: Path, workspace: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="image-verify-") as scratch:
-        wanted = read(
-            open_store(
-                options.reference,
-                base,
-                Path(scratch, "A"),
-                crane=options.crane,
-                insecure=options.insecure,
-            )
+        store = open_store(
+            options.reference,
+            base,
+            Path(scratch, "A"),
+            crane=options.crane,
+            insecure=options.insecure,
         )
-        if options.key and (refused := _refused(options, base, wanted)):
+        if (options.attest or options.require) and not isinstance(store, Registry):
+            raise UnreadableError(
+                f"{options.reference}: expected a reference REGISTRY/NAME:TAG or @DIGEST: what is "
+                "signed is kept beside an image in its registry, and this is a file"
+            )
+        wanted = read(store)
+        if options.require:
+            return _count(options, base, wanted)
+        if options.key and not options.attest and (refused := _refused(options, base, wanted)):
             print(f"Refused: {refused}")
             return DIFFERENT
         stated = labels(wanted).get(REVISION, "")
@@ -111,20 +148,32 @@ def _verify(options: argparse.Namespace, base: Path, workspace: Path) -> int:
         revision = options.revision or (stated if options.stated_revision else "")
         # What says its commit was built as a release.
         flags = ["--config=release"] if stated else []
-        with _rebuilt(options, workspace, revision, flags) as (layout, sources):
+        with (
+            _signer(options, base) as signer,
+            _rebuilt(options, workspace, revision, flags) as (layout, sources),
+        ):
+            if signer:
+                _check_sources(sources)
             store = open_store(str(layout), base, Path(scratch, "B"), crane=None, insecure=False)
             built = counterpart(wanted, read(store))
             comparison = Comparison(scratch, Diffoscope(scratch) if revision else no_deep, _quiet)
             report = comparison.report((options.reference, "the rebuild"), wanted, built)
             if options.statement and report.same:
                 _write(base / options.statement, report, sources, options.target, flags)
+            if signer and report.same:
+                made = _statement(report, sources, options.target, flags)
+                attached = signer(f"{_repository(options)}@{report.left.digest}", made)
     print(_conclusion(report, sources, labels(built).get(REVISION, ""), stated), end="")
+    if options.attest and report.same:
+        print("Attested: signed and attached." if attached else "Attested before, by the same key.")
+    elif options.attest:
+        print("Not attested: nothing was signed.")
     return SAME if report.same else DIFFERENT
 
 
 def _refused(options: argparse.Namespace, base: Path, wanted: Image | Index) -> str:
     """Why an image is not trusted by its signatures; "" where it is."""
-    repository = re.sub(r"(@.*|:[^/:@]*)$", "", options.reference.partition("@")[0])
+    repository = _repository(options)
     images: dict[str, str] = {}
     if isinstance(wanted, Index):
         digest = wanted.document.digest
@@ -144,6 +193,49 @@ def _refused(options: argparse.Namespace, base: Path, wanted: Image | Index) -> 
     return ""
 
 
+def _repository(options: argparse.Namespace) -> str:
+    """The reference without tag and digest."""
+    return re.sub(r":[^/:]*$", "", options.reference.partition("@")[0])
+
+
+def _count(options: argparse.Namespace, base: Path, wanted: Image | Index) -> int:
+    """Says which builders agree, and whether they are enough."""
+    given = [base / name for name in options.keys.split(",")]
+    keys = rebuilders.different(given)
+    if options.require > len(keys):
+        raise PublishError(
+            f"--require {options.require}: expected as many different keys, got {len(keys)}"
+        )
+    document = wanted.document if isinstance(wanted, Index) else wanted.manifest
+    repository, wished = _repository(options), options.revision or labels(wanted).get(REVISION, "")
+    with cosign(options.cosign, insecure=options.insecure) as program:
+        found = rebuilders.agreement(program, repository, document.digest, keys, wished)
+    enough = len(found.agreeing) >= options.require
+    print(
+        f"{'Agreed' if enough else 'Refused'}: {len(found.agreeing)} of {len(keys)} builders have "
+        f"rebuilt {repository}, {options.require} required\n"
+        f"  digest    {document.digest}\n"
+        f"  revision  {found.revision or 'named by nobody'}"
+    )
+    for key in keys:
+        said = "has signed it" if key in found.agreeing else found.others[key]
+        print(f"  {os.path.relpath(key, base)}: {said}")
+    return SAME if enough else DIFFERENT
+
+
+@contextmanager
+def _signer(
+    options: argparse.Namespace, base: Path
+) -> Iterator[Callable[[str, Mapping[str, object]], bool] | None]:
+    """What signs; a key that cannot be used is found before anything is built."""
+    if not options.attest:
+        yield None
+        return
+    key = options.key if "://" in options.key else str(base / options.key)
+    with cosign(options.cosign, insecure=options.insecure) as program:
+        yield partial(rebuilders.attest, program, key, program.public_key(key))
+
+
 @contextmanager
 def _rebuilt(
     options: argparse.Namespace, workspace: Path, revision: str, flags: Sequence[str]
@@ -159,14 +251,24 @@ def _rebuilt(
         yield layout, sources
 
 
-def _write(path: Path, report: Report, sources: Sources, target: str, flags: Sequence[str]) -> None:
+def _check_sources(sources: Sources) -> None:
     if not sources.clean:
         raise UnreadableError(
             f"no statement is written: it would name a commit, and this was built of {sources}"
         )
+
+
+def _statement(
+    report: Report, sources: Sources, target: str, flags: Sequence[str]
+) -> Mapping[str, object]:
+    _check_sources(sources)
     if not report.left.digest.startswith("sha256:"):
         raise UnreadableError("no statement is written: a docker archive has no digest to name")
-    made = statement.statement(report.left.name, report.left.digest, sources, target, flags)
+    return statement.statement(report.left.name, report.left.digest, sources, target, flags)
+
+
+def _write(path: Path, report: Report, sources: Sources, target: str, flags: Sequence[str]) -> None:
+    made = _statement(report, sources, target, flags)
     beside = path.with_name(f"{path.name}.partial")
     beside.write_text(statement.text(made))
     beside.rename(path)

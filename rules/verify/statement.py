@@ -1,4 +1,8 @@
-"""What a rebuild proved, as an in-toto statement, for others to sign and attach."""
+"""What a rebuild proved, as an in-toto statement: signed and attached by `rebuilders`.
+
+Its predicate is that of SLSA provenance v1. It has a type of its own, so that nobody who asks for
+the provenance is given what a rebuilder said, or the other way round.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +19,7 @@ def statement(
 ) -> Mapping[str, object]:
     """The statement for an image of this digest, rebuilt from these sources."""
     locks = [resource(path, f"sha256:{value}") for path, value in sources.locks.items()]
-    return provenance(
+    made = provenance(
         subjects=[resource(name, digest)],
         build_type=REBUILD,
         target=target,
@@ -23,3 +27,4 @@ def statement(
         dependencies=[resource("sources", f"gitCommit:{sources.revision}"), *locks],
         builder={"id": REBUILD},
     )
+    return {**made, "predicateType": REBUILD}

@@ -81,6 +81,7 @@ def test_only_who_pushes_may_write() -> None:
 
     assert writers == {
         ("release.yml", "publish"),
+        ("release.yml", "rebuild"),
         ("update.yml", "update"),
     }
 
@@ -106,7 +107,7 @@ def test_a_secret_is_in_the_environment_of_one_step_alone() -> None:
             assert "secrets." not in str(job.get("env", ""))
 
 
-def test_the_rebuilder_needs_no_secret() -> None:
+def test_who_rebuilds_has_a_key_of_its_own_and_not_that_of_who_publishes() -> None:
     (release,) = [file for file in WORKFLOWS if file.name == "release.yml"]
     secrets = {
         name: set(re.findall(r"secrets\.(\w+)", str(job))) for name, job in jobs(release).items()
@@ -114,10 +115,16 @@ def test_the_rebuilder_needs_no_secret() -> None:
 
     assert secrets == {
         "publish": {"COSIGN_KEY", "COSIGN_PASSWORD"},
-        "rebuild": set(),
+        "rebuild": {"REBUILD_KEY", "REBUILD_PASSWORD"},
     }
     assert jobs(release)["publish"]["environment"] == "release"
-    assert "environment" not in jobs(release)["rebuild"]
+    assert jobs(release)["rebuild"]["environment"] == "rebuild"
+    pipeline = read(GITLAB)
+    assert (pipeline["publish"]["environment"], pipeline["rebuild"]["environment"]) == (
+        "release",
+        "rebuild",
+    )
+    assert "$COSIGN_KEY" not in str(pipeline["rebuild"])
 
 
 def test_the_digest_of_each_machine_is_compared() -> None:
