@@ -171,9 +171,9 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         request: Request, todo_id: UUID, draft: TodoDraft, if_match: IfMatch = None
     ) -> Response:
         """Replace everything a client may say about a todo."""
-        async with database.write() as connection:
-            row = await store.locked(connection, todo_id, condition(if_match, request))
-            todo = await store.change(connection, todo_id, draft, row)
+        todo = await store.change_alone(
+            database, todo_id, condition(if_match, request), lambda _: draft
+        )
         feed.poke()
         return _todo_response(todo)
 
@@ -193,10 +193,12 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         request: Request, todo_id: UUID, patch: TodoPatch, if_match: IfMatch = None
     ) -> Response:
         """Change some members: a JSON merge patch (RFC 7396)."""
-        async with database.write() as connection:
-            row = await store.locked(connection, todo_id, condition(if_match, request))
-            draft = patch.applied_to(store.draft_of(row))
-            todo = await store.change(connection, todo_id, draft, row)
+        todo = await store.change_alone(
+            database,
+            todo_id,
+            condition(if_match, request),
+            lambda row: patch.applied_to(store.draft_of(row)),
+        )
         feed.poke()
         return _todo_response(todo)
 
@@ -209,9 +211,7 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
     )
     async def delete_todo(request: Request, todo_id: UUID, if_match: IfMatch = None) -> Response:
         """Delete a todo."""
-        async with database.write() as connection:
-            row = await store.locked(connection, todo_id, condition(if_match, request))
-            await store.remove(connection, row)
+        await store.remove_alone(database, todo_id, condition(if_match, request))
         feed.poke()
         return Response(status_code=204)
 

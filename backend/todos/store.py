@@ -1,6 +1,8 @@
 """The store of todos: functions take the connection they work on, so callers own transactions.
 
-Only `create_alone`, for which a round trip counts, has one of its own.
+Those whose names end in `_alone`, for which round trips count, have one of their own. On PostgreSQL
+they hold no transaction open: a change is made for the version that was read before, and where
+somebody else was faster it is made once more, under the row's lock.
 
 Each change is recorded in the change feed in the same transaction, so the feed misses nothing and
 tells of nothing that was rolled back.
@@ -9,14 +11,14 @@ tells of nothing that was rolled back.
 import functools
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import Integer, Text, Uuid, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Integer, Text, Uuid, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backend.todos.errors import StaleVersion, TodoMissing
@@ -36,6 +38,19 @@ _NEW = {column.name: bindparam(f"new_{column.name}", type_=column.type) for colu
 _CREATE = Command(
     insert(todos).values(_NEW).add_cte(LOG.recording(todo_id=bindparam("new_id", type_=Uuid)))
 )
+_IS_AT_VERSION = and_(
+    todos.c.id == bindparam("todo_id"), todos.c.version == bindparam("old_version")
+)
+_CHANGED = (
+    update(todos)
+    .where(_IS_AT_VERSION)
+    .values({name: _NEW[name] for name in _NEW if name not in {"id", "created_at"}})
+    .returning(todos.c.id)
+    .cte("changed")
+)
+_CHANGE = Command(LOG.recording_of(_CHANGED, todo_id=_CHANGED.c.id))
+_REMOVED = delete(todos).where(_IS_AT_VERSION).returning(todos.c.id).cte("removed")
+_REMOVE = Command(LOG.recording_of(_REMOVED, todo_id=_REMOVED.c.id))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,34 +166,77 @@ async def create(
     return todo
 
 
+async def change_alone(
+    database: Database,
+    todo_id: UUID,
+    accepts: Callable[[int], bool] | None,
+    wanted: Callable[[Mapping[Any, Any]], TodoDraft],
+) -> dict[str, Any]:
+    """As `change` of the row that `locked` returns, in a transaction of its own.
+
+    Args:
+        database: where the todo is.
+        todo_id: of the todo.
+        accepts: whether the caller accepts a version; `None` accepts any.
+        wanted: what a row shall become; may be asked twice.
+
+    Raises:
+        TodoMissing: there is none, and no version was asked for.
+        StaleVersion: its version is not accepted, or there is none.
+    """
+    if not database.is_sqlite:
+        row = _accepted(await database.rows(ONE, {"todo_id": todo_id}), todo_id, accepts)
+        values = _changed(wanted(row), row)
+        todo = document({**row, **values})
+        if not values or await _run(database, _CHANGE, "updated", row, values, todo):
+            return todo
+    async with database.write() as connection:
+        row = await locked(connection, todo_id, accepts)
+        return await change(connection, wanted(row), row)
+
+
 async def change(
-    connection: AsyncConnection, todo_id: UUID, new: TodoDraft, row: Any
+    connection: AsyncConnection, new: TodoDraft, row: Mapping[Any, Any]
 ) -> dict[str, Any]:
     """Store a draft over the row that `locked` returned.
 
     A draft that changes nothing makes no new version and no event.
     """
-    values = _values(new)
-    if all(getattr(row, name) == value for name, value in values.items()):
-        return document(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
-    values["version"] = row.version + 1
-    # Clocks of replicas differ; the constraint wants time to move forward.
-    values["updated_at"] = max(datetime.now(UTC), row.updated_at)
-    await connection.execute(update(todos).where(todos.c.id == todo_id).values(values))
-    todo = document({**row._mapping, **values})  # noqa: SLF001
-    await record(connection, "updated", todo)
+    values = _changed(new, row)
+    todo = document({**row, **values})
+    if values:
+        await connection.execute(update(todos).where(todos.c.id == row["id"]).values(values))
+        await record(connection, "updated", todo)
     return todo
 
 
-async def remove(connection: AsyncConnection, row: Any) -> None:
+async def remove_alone(
+    database: Database, todo_id: UUID, accepts: Callable[[int], bool] | None
+) -> None:
+    """As `remove` of the row that `locked` returns, in a transaction of its own.
+
+    Raises:
+        TodoMissing: there is none, and no version was asked for.
+        StaleVersion: its version is not accepted, or there is none.
+    """
+    if not database.is_sqlite:
+        row = _accepted(await database.rows(ONE, {"todo_id": todo_id}), todo_id, accepts)
+        if await _run(database, _REMOVE, "deleted", row, {}, _remains(row)):
+            return
+    async with database.write() as connection:
+        row = await locked(connection, todo_id, accepts)
+        await remove(connection, row)
+
+
+async def remove(connection: AsyncConnection, row: Mapping[Any, Any]) -> None:
     """Delete the row that `locked` returned."""
-    await connection.execute(delete(todos).where(todos.c.id == row.id))
-    await record(connection, "deleted", {"id": row.id, "version": row.version})
+    await connection.execute(delete(todos).where(todos.c.id == row["id"]))
+    await record(connection, "deleted", _remains(row))
 
 
 async def locked(
     connection: AsyncConnection, todo_id: UUID, accepts: Callable[[int], bool] | None
-) -> Any:
+) -> Mapping[Any, Any]:
     """The row of a todo, kept from changing until the transaction ends.
 
     Args:
@@ -193,25 +251,49 @@ async def locked(
     query = ONE.select
     if connection.dialect.name != "sqlite":
         query = query.with_for_update()
-    row = (await connection.execute(query, {"todo_id": todo_id})).first()
-    if row is None:
-        if accepts is not None:
-            raise StaleVersion(todo_id, None, accepts)
+    rows = (await connection.execute(query, {"todo_id": todo_id})).mappings().all()
+    return _accepted(rows, todo_id, accepts)
+
+
+def _accepted(
+    rows: Sequence[Mapping[Any, Any]], todo_id: UUID, accepts: Callable[[int], bool] | None
+) -> Mapping[Any, Any]:
+    """The row, where the caller accepts it."""
+    version = rows[0]["version"] if rows else None
+    if accepts is not None and (version is None or not accepts(version)):
+        raise StaleVersion(todo_id, version, accepts)
+    if not rows:
         raise TodoMissing(todo_id)
-    if accepts is not None and not accepts(row.version):
-        raise StaleVersion(todo_id, row.version, accepts)
-    return row
+    return rows[0]
 
 
-def draft_of(row: Any) -> TodoDraft:
+async def _run(
+    database: Database,
+    command: Command,
+    kind: str,
+    row: Mapping[Any, Any],
+    values: dict[str, Any],
+    told: dict[str, Any],
+) -> bool:
+    """Do a command to the version of a todo that was read; whether it still was at it."""
+    parameters = {f"new_{name}": value for name, value in values.items()}
+    parameters["todo_id"] = row["id"]
+    parameters["old_version"] = row["version"]
+    parameters["event_kind"] = kind
+    parameters["event_payload"] = to_json(told).decode()
+    parameters["event_created_at"] = datetime.now(UTC)
+    return bool(await database.run(command, parameters))
+
+
+def draft_of(row: Mapping[Any, Any]) -> TodoDraft:
     """What a row says, as the draft that would have made it."""
     return TodoDraft.model_construct(
-        title=row.title,
-        description=row.description,
-        state=State(row.state),
-        priority=list(Priority)[row.priority],
-        due=row.due,
-        tags=row.tags,
+        title=row["title"],
+        description=row["description"],
+        state=State(row["state"]),
+        priority=list(Priority)[row["priority"]],
+        due=row["due"],
+        tags=row["tags"],
     )
 
 
@@ -229,3 +311,19 @@ def _values(draft: TodoDraft) -> dict[str, Any]:
         "due": draft.due,
         "tags": draft.tags,
     }
+
+
+def _changed(new: TodoDraft, row: Mapping[Any, Any]) -> dict[str, Any]:
+    """The values of the next version; none where the draft changes nothing."""
+    values = _values(new)
+    if all(row[name] == value for name, value in values.items()):
+        return {}
+    values["version"] = row["version"] + 1
+    # Clocks of replicas differ; the constraint wants time to move forward.
+    values["updated_at"] = max(datetime.now(UTC), row["updated_at"])
+    return values
+
+
+def _remains(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """What is told of a deleted todo."""
+    return {"id": row["id"], "version": row["version"]}

@@ -159,8 +159,11 @@ class Database:
             except DatabaseDown:
                 return await self._fetch(text, arguments)
 
-    async def run(self, command: Command, values: Mapping[str, Any]) -> None:
+    async def run(self, command: Command, values: Mapping[str, Any]) -> Sequence[Mapping[Any, Any]]:
         """Do a prepared command on PostgreSQL: one round trip, and its own transaction.
+
+        Returns:
+            What it is RETURNING, which says whether there was anything to do.
 
         Raises:
             DatabaseBusy: no connection came free in time.
@@ -169,7 +172,7 @@ class Database:
         """
         text, names = command.for_postgresql
         with self._span("write"):
-            await self._fetch(text, [values[name] for name in names])
+            return await self._fetch(text, [values[name] for name in names])
 
     def _span(self, operation: str) -> AbstractContextManager[object]:
         if self._tracer is None:

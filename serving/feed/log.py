@@ -15,7 +15,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CTE, Table, TextClause, bindparam, delete, func, insert, select, text
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Insert,
+    Table,
+    TextClause,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
@@ -54,11 +66,28 @@ class EventLog:
 
         It must be about a thing that the statement itself makes, which nobody else can change yet.
         """
-        names = ("kind", "payload", "created_at")
-        values = {
-            name: bindparam(f"event_{name}", type_=self.outbox.c[name].type) for name in names
+        values = {**self._parameters(), **more}
+        return insert(self.outbox).values(values).returning(self.outbox.c.id).cte("event")
+
+    def recording_of(self, changed: CTE, **more: Any) -> Insert:
+        """An event if `changed` has changed a row, in one statement on PostgreSQL.
+
+        The place in the outbox is drawn as the row arrives, so after its lock was waited for.
+        Parameters are those of `recording`. It returns a row for each event.
+
+        Args:
+            changed: an UPDATE or DELETE of one row at most, RETURNING what `more` needs of it.
+            more: other columns.
+        """
+        columns = {**self._parameters(), **more}
+        rows = select(*columns.values()).select_from(changed)
+        return insert(self.outbox).from_select(list(columns), rows).returning(self.outbox.c.id)
+
+    def _parameters(self) -> dict[str, ColumnElement[Any]]:
+        return {
+            name: bindparam(f"event_{name}", type_=self.outbox.c[name].type)
+            for name in ("kind", "payload", "created_at")
         }
-        return insert(self.outbox).values(**values, **more).returning(self.outbox.c.id).cte("event")
 
     async def publish(self, connection: AsyncConnection, limit: int) -> int:
         """Move committed events from the outbox to the log, and wake the replicas if there are any.
