@@ -95,40 +95,70 @@ uid, gid, startup_path, ready_path, live_path, metrics_path.""",
     },
 )
 
-def _apparmor_profile_impl(ctx):
+def _fill(ctx, source, name, mnemonic):
+    """The file NAME/name that is the source with the service's definition in it."""
     service = ctx.attr.service[ServiceInfo]
-    output = ctx.actions.declare_file("{}/{}".format(ctx.label.name, service.name))
+    output = ctx.actions.declare_file("{}/{}".format(ctx.label.name, name))
     args = ctx.actions.args()
     args.add("--service", service.definition)
-    args.add("--source", ctx.file._source)
+    args.add("--source", source)
     args.add("--output", output)
     ctx.actions.run(
         executable = ctx.executable._fill,
         arguments = [args],
-        inputs = [service.definition, ctx.file._source],
+        inputs = [service.definition, source],
         outputs = [output],
-        mnemonic = "AppArmor",
-        progress_message = "Writing %{label}",
+        mnemonic = mnemonic,
+        progress_message = "Writing %{output}",
     )
-    return [DefaultInfo(files = depset([output]))]
+    return output
+
+_FILLED = {
+    "service": attr.label(
+        doc = "The service: `NAME.service` of its `service_image`.",
+        mandatory = True,
+        providers = [ServiceInfo],
+    ),
+    "_fill": attr.label(
+        cfg = "exec",
+        default = "//deploy:fill",
+        executable = True,
+    ),
+}
+
+def _apparmor_profile_impl(ctx):
+    name = ctx.attr.service[ServiceInfo].name
+    return [DefaultInfo(files = depset([_fill(ctx, ctx.file._source, name, "AppArmor")]))]
 
 apparmor_profile = rule(
     implementation = _apparmor_profile_impl,
     doc = "The service's AppArmor profile, NAME/SERVICE, to be loaded on nodes.",
-    attrs = {
-        "service": attr.label(
-            doc = "The service: `NAME.service` of its `service_image`.",
-            mandatory = True,
-            providers = [ServiceInfo],
-        ),
-        "_fill": attr.label(
-            cfg = "exec",
-            default = "//deploy:fill",
-            executable = True,
-        ),
+    attrs = _FILLED | {
         "_source": attr.label(
             allow_single_file = True,
             default = "//deploy:apparmor/profile",
+        ),
+    },
+)
+
+def _admission_policies_impl(ctx):
+    return [DefaultInfo(files = depset([
+        _fill(ctx, source, source.basename, "AdmissionPolicy")
+        for source in ctx.files._sources
+    ]))]
+
+admission_policies = rule(
+    implementation = _admission_policies_impl,
+    doc = """What a cluster may demand of the service's image: NAME/sigstore.yaml, NAME/kyverno.yaml.
+
+They are no part of the service's manifests: who decides what may run is not who runs it.""",
+    attrs = _FILLED | {
+        "_sources": attr.label_list(
+            allow_files = True,
+            default = [
+                "//deploy:admission/kyverno.yaml",
+                "//deploy:admission/sigstore.yaml",
+            ],
         ),
     },
 )
