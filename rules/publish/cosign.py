@@ -59,6 +59,29 @@ class Cosign:
             reference,
         )
 
+    def attest_blob(self, key: str, statement: Path, bundle: Path) -> None:
+        """Signs an in-toto statement, and writes it with its signature into a file."""
+        self._run(
+            "the statement is not signed",
+            *("attest-blob", "--yes", f"--key={key}", f"--signing-config={self._signing}"),
+            *(f"--trusted-root={self._trust}", f"--statement={statement}", f"--bundle={bundle}"),
+        )
+
+    def attested_blob(self, key: Path, bundle: Path, digest: str, kind: str) -> Any:
+        """The statement in a bundle, if a key signed it and it is about a digest.
+
+        Raises `PublishError`, with cosign's reason, where it is not so.
+        """
+        algorithm, _, value = digest.partition(":")
+        self._run(
+            f"{digest} has no attestation {kind} signed by {key}",
+            *("verify-blob-attestation", f"--key={key}", "--insecure-ignore-tlog=true"),
+            *(f"--trusted-root={self._trust}", f"--bundle={bundle}", f"--type={kind}"),
+            *(f"--digest={value}", f"--digestAlg={algorithm}"),
+        )
+        envelope = json.loads(bundle.read_bytes())["dsseEnvelope"]
+        return json.loads(base64.b64decode(envelope["payload"]))
+
     def signed(self, key: Path, reference: str) -> None:
         """Checks that an image or index is signed; raises `PublishError` with cosign's reason."""
         self._run(f"{reference} is not signed by {key}", "verify", *self._checks(key), reference)

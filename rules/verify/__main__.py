@@ -31,6 +31,7 @@ from rules.publish.cosign import cosign
 from rules.publish.error import PublishError
 from rules.verify import checkout, rebuilders, statement
 from rules.verify.checkout import Sources
+from rules.verify.kept import Kept
 
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 REVISION = "org.opencontainers.image.revision"
@@ -162,6 +163,7 @@ def _verify(options: argparse.Namespace, base: Path, workspace: Path) -> int:
                 _write(base / options.statement, report, sources, options.target, flags)
             if signer and report.same:
                 made = _statement(report, sources, options.target, flags)
+                _check_unmoved(options, base, wanted)
                 attached = signer(f"{_repository(options)}@{report.left.digest}", made)
     print(_conclusion(report, sources, labels(built).get(REVISION, ""), stated), end="")
     if options.attest and report.same:
@@ -169,6 +171,32 @@ def _verify(options: argparse.Namespace, base: Path, workspace: Path) -> int:
     elif options.attest:
         print("Not attested: nothing was signed.")
     return SAME if report.same else DIFFERENT
+
+
+def _digest(node: Image | Index) -> str:
+    document = node.document if isinstance(node, Index) else node.manifest
+    return document.digest
+
+
+def _check_unmoved(options: argparse.Namespace, base: Path, wanted: Image | Index) -> None:
+    """Raises `UnreadableError` where a tag names another image than it did at the start."""
+    with tempfile.TemporaryDirectory(prefix="image-verify-") as scratch:
+        store = open_store(
+            options.reference,
+            base,
+            Path(scratch, "again"),
+            crane=options.crane,
+            insecure=options.insecure,
+        )
+        if (now := store.root()["digest"]) != _digest(wanted):
+            raise UnreadableError(
+                f"{options.reference} named {_digest(wanted)} at the start, and names {now} now. "
+                f"Nothing was attached. Name the image by its digest: {_repository(options)}@..."
+            )
+
+
+def _crane(options: argparse.Namespace) -> str:
+    return options.crane if options.crane and Path(options.crane).is_file() else "crane"
 
 
 def _refused(options: argparse.Namespace, base: Path, wanted: Image | Index) -> str:
@@ -206,15 +234,16 @@ def _count(options: argparse.Namespace, base: Path, wanted: Image | Index) -> in
         raise PublishError(
             f"--require {options.require}: expected as many different keys, got {len(keys)}"
         )
-    document = wanted.document if isinstance(wanted, Index) else wanted.manifest
     repository, wished = _repository(options), options.revision or labels(wanted).get(REVISION, "")
     with cosign(options.cosign, insecure=options.insecure) as program:
-        found = rebuilders.agreement(program, repository, document.digest, keys, wished)
+        kept = Kept(program, _crane(options), insecure=options.insecure)
+        found = rebuilders.agreement(kept, repository, _digest(wanted), keys, wished)
+    _check_unmoved(options, base, wanted)
     enough = len(found.agreeing) >= options.require
     print(
         f"{'Agreed' if enough else 'Refused'}: {len(found.agreeing)} of {len(keys)} builders have "
         f"rebuilt {repository}, {options.require} required\n"
-        f"  digest    {document.digest}\n"
+        f"  digest    {_digest(wanted)}\n"
         f"  revision  {found.revision or 'named by nobody'}"
     )
     for key in keys:
@@ -233,7 +262,8 @@ def _signer(
         return
     key = options.key if "://" in options.key else str(base / options.key)
     with cosign(options.cosign, insecure=options.insecure) as program:
-        yield partial(rebuilders.attest, program, key, program.public_key(key))
+        kept = Kept(program, _crane(options), insecure=options.insecure)
+        yield partial(rebuilders.attest, kept, key, program.public_key(key))
 
 
 @contextmanager

@@ -4,27 +4,15 @@ One builder that was taken over can sign whatever it likes. An image that severa
 from the same commit, each with a key of its own, is not in the hands of one of them.
 """
 
-import base64
-import binascii
-import json
-import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rules.publish.cosign import Cosign
 from rules.publish.error import PublishError
+from rules.verify.kept import Kept, key_bytes
 from rules.verify.statement import REBUILD
-
-# A registry without the referrers API (OCI distribution 1.1) has a list of what is attached, which
-# is read and written back: of two who write at once, one may be lost.
-_TRIES = 4
-_SECONDS = 1.0
-
-_BEGIN, _END = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
 
 
 @dataclass(frozen=True)
@@ -50,29 +38,12 @@ def different(keys: Sequence[Path]) -> list[Path]:
     """
     found: dict[bytes, Path] = {}
     for file in keys:
-        found.setdefault(_key(file), file)
+        found.setdefault(key_bytes(file), file)
     return list(found.values())
 
 
-def _key(file: Path) -> bytes:
-    try:
-        text = file.read_text(errors="replace")
-    except OSError as error:
-        raise PublishError(f"{file}: no such public key ({error.strerror})") from None
-    before, begin, rest = text.partition(_BEGIN)
-    body, end, after = rest.partition(_END)
-    try:
-        key = base64.b64decode("".join(body.split()), validate=True)
-    except binascii.Error:
-        key = b""
-    if not (begin and end and key) or before.strip() or after.strip():
-        hint = ": this is a private one" if "PRIVATE" in text else ""
-        raise PublishError(f"{file}: expected one public key in PEM, '{_BEGIN}...'{hint}")
-    return key
-
-
 def attest(
-    cosign: Cosign, key: str, public: Path, reference: str, statement: Mapping[str, Any]
+    kept: Kept, key: str, public: Path, reference: str, statement: Mapping[str, Any]
 ) -> bool:
     """Signs that an image was rebuilt and attaches it, unless that key has said the same before.
 
@@ -81,38 +52,32 @@ def attest(
     Raises:
         PublishError: the key cannot be used, or the registry does not keep it.
     """
-    predicate = statement["predicate"]
-    if _has(cosign, public, reference, predicate):
+    if _has(kept, public, reference, statement):
         return False
-    with tempfile.TemporaryDirectory(prefix="image-attest-") as folder:
-        file = Path(folder, "predicate.json")
-        file.write_text(json.dumps(predicate))
-        for attempt in range(_TRIES):
-            time.sleep(_SECONDS * attempt)
-            cosign.attest(key, reference, REBUILD, file)
-            if _has(cosign, public, reference, predicate):
-                return True
-    raise PublishError(
-        f"{reference}: the registry took the statement {_TRIES} times and does not show it. "
-        "Others may be writing at the same time: run the same command once more"
-    )
+    kept.attest(key, public, reference, statement)
+    if not _has(kept, public, reference, statement):
+        raise PublishError(
+            f"{reference}: the registry took the statement and does not show it. "
+            "Run the same command once more"
+        )
+    return True
 
 
-def _has(cosign: Cosign, public: Path, reference: str, predicate: object) -> bool:
+def _has(kept: Kept, public: Path, reference: str, statement: Mapping[str, Any]) -> bool:
     try:
-        found = cosign.attested(public, reference, REBUILD)
+        found = kept.attested(public, reference)
     except PublishError:
         return False
-    return any(each["predicate"] == predicate for each in found)
+    return any(each["predicate"] == statement["predicate"] for each in found)
 
 
 def agreement(
-    cosign: Cosign, repository: str, digest: str, keys: Sequence[Path], revision: str
+    kept: Kept, repository: str, digest: str, keys: Sequence[Path], revision: str
 ) -> Agreement:
     """Counts the keys that signed a rebuild of a digest.
 
     Args:
-        cosign: the program.
+        kept: what they signed.
         repository: HOST/NAME of the image.
         digest: of the index or image.
         keys: public keys, each once (`different`).
@@ -124,7 +89,7 @@ def agreement(
     revisions: dict[Path, set[str]] = {}
     for key in keys:
         try:
-            statements = cosign.attested(key, reference, REBUILD)
+            statements = kept.attested(key, reference)
         except PublishError as error:
             others[key] = f"has signed no rebuild of this digest ({_reason(error)})"
             continue
@@ -142,7 +107,9 @@ def agreement(
 
 
 def _reason(error: PublishError) -> str:
-    return str(error).rpartition(f"attestation {REBUILD} signed by ")[2].partition(": ")[2]
+    _, named, after = str(error).rpartition(f"attestation {REBUILD} signed by ")
+    # The key is named already.
+    return after.partition(": ")[2] if named else str(error)
 
 
 def _is_about(statement: Mapping[str, Any], digest: str) -> bool:

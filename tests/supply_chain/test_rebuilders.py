@@ -1,9 +1,11 @@
 """Builders that do not know each other rebuild an image, sign that, and are counted."""
 
+import base64
 import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from rules.diff.tests.images import Item, Layout, tar
 from rules.publish.cosign import PROVENANCE, cosign
 from rules.publish.error import PublishError
 from rules.verify.__main__ import REVISION, main
+from rules.verify.kept import tag
 from rules.verify.statement import REBUILD
 from tests.supply_chain.registry import Registry, credentials, program, registry
 
@@ -115,9 +118,9 @@ def image(running: Registry, tmp_path: Path) -> Image:
 
 @pytest.fixture
 def verify(signer: str, image: Image) -> Verify:
-    def call(*arguments: str, of: Image = image, built: Image = image) -> int:
+    def call(*arguments: str, of: Image = image, built: Image = image, cosign: str = signer) -> int:
         fixed = [f"--built={built.layout}", "--target=//image:index", f"--crane={CRANE}"]
-        return main([*fixed, f"--cosign={signer}", of.reference, *arguments])
+        return main([*fixed, f"--cosign={cosign}", of.reference, *arguments])
 
     return call
 
@@ -125,6 +128,15 @@ def verify(signer: str, image: Image) -> Verify:
 def attest(verify: Verify, names: Sequence[str], **images: Image) -> None:
     for name in names:
         assert verify("--attest", f"--key={name}.key", **images) == 0
+
+
+def fetched(*arguments: str) -> str:
+    done = subprocess.run([CRANE, *arguments], capture_output=True, check=True, text=True)
+    return done.stdout.strip()
+
+
+def move(reference: str, name: str) -> None:
+    fetched("tag", reference, name)
 
 
 def keys(*names: str) -> list[str]:
@@ -198,6 +210,7 @@ def test_statements_about_another_image_do_not_count(
     checkout: Path,
     image: Image,
     running: Registry,
+    folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -206,15 +219,44 @@ def test_statements_about_another_image_do_not_count(
     assert newer.repository == image.repository
     attest(verify, ["a", "b"])
     old, new = (each.digest.replace(":", "-") for each in (image, newer))
-    subprocess.run(
-        [CRANE, "tag", f"{image.repository}:{old}", new], capture_output=True, check=True
-    )
+    move(f"{image.repository}:{old}", new)
+    for name in ("a", "b"):
+        public = folder / f"{name}.pub"
+        move(f"{image.repository}:{tag(public, image.digest)}", tag(public, newer.digest))
 
     assert verify("--require=1", *keys(*NAMES), of=newer) == 1
     assert "a.pub: has signed no rebuild of this digest" in capsys.readouterr().out
 
 
 def test_a_statement_that_was_changed_does_not_count(
+    verify: Verify,
+    checkout: Path,
+    image: Image,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Somebody who may push makes of a statement about one commit one about another."""
+    attest(verify, ["a"])
+    name = f"{image.repository}:{tag(folder / 'a.pub', image.digest)}"
+    manifest = json.loads(fetched("manifest", name))
+    (layer,) = manifest["layers"]
+    bundle = json.loads(fetched("blob", f"{image.repository}@{layer['digest']}"))
+    statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+    (sources, *_) = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    sources["digest"]["gitCommit"] = "0" * 40
+    bundle["dsseEnvelope"]["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
+    changed = Layout(tmp_path / "changed")
+    changed.blob(b"{}")
+    manifest["layers"] = [layer | changed.document(bundle)]
+    changed.finish(changed.document(manifest, mediaType=manifest["mediaType"]))
+    fetched("push", str(tmp_path / "changed"), name)
+
+    assert verify("--require=1", *keys("a"), "--revision", "0" * 40) == 1
+    assert "a.pub: has signed it" not in capsys.readouterr().out
+
+
+def test_a_statement_whose_bytes_are_not_those_that_were_pushed_does_not_count(
     verify: Verify, checkout: Path, running: Registry
 ) -> None:
     attest(verify, ["a"])
@@ -228,6 +270,61 @@ def test_a_statement_that_was_changed_does_not_count(
             bundle["dsseEnvelope"]["payload"] = payload[:-8] + "AAAA" + payload[-4:]
             file.write_text(json.dumps(bundle))
     assert verify("--require=1", *keys(*NAMES), "--revision", revision) == 1
+
+
+def listing(image: Image) -> str:
+    """The tag at which a registry without the referrers API has the list of them."""
+    return image.digest.replace(":", "-")
+
+
+def test_of_builders_who_write_the_list_at_once_each_counts(
+    verify: Verify, checkout: Path, image: Image
+) -> None:
+    """Two have read the same list: who writes last takes the other from it."""
+    attest(verify, ["a"])
+    name = f"{image.repository}:{listing(image)}"
+    before = fetched("digest", name)
+    attest(verify, ["b"])
+    move(f"{image.repository}@{before}", listing(image))
+
+    assert verify("--require=2", *keys(*NAMES)) == 0
+
+
+def test_three_builders_attest_in_one_moment_and_none_is_lost(
+    verify: Verify, checkout: Path
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(verify, "--attest", f"--key={name}.key") for name in NAMES]
+    assert [each.result() for each in made] == [0, 0, 0]
+    assert verify("--require=3", *keys(*NAMES)) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--attest", "--key=a.key"], ["--require=1", "--keys=a.pub"]]
+)
+def test_a_tag_that_moves_meanwhile_says_nothing_of_either_image(
+    verify: Verify,
+    checkout: Path,
+    image: Image,
+    running: Registry,
+    signer: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    newer = Image(running.place, tmp_path / "newer", "2")
+    moving = tmp_path / "cosign"
+    name = f"{image.repository}@{newer.digest}"
+    moving.write_text(f'#!/bin/sh\n{CRANE} tag {name} built\nexec {signer} "$@"\n')
+    moving.chmod(0o755)
+    before = running.blobs()
+
+    assert verify(*arguments, cosign=str(moving)) == 2
+
+    said = capsys.readouterr()
+    assert f"{image.digest} at the start, and names {newer.digest} now" in said.err
+    assert "Agreed" not in said.out
+    assert running.blobs() == before
 
 
 def test_what_differs_is_not_attested(
