@@ -4,6 +4,7 @@ The patterns are those of https://reproducible-builds.org/docs: each has a name,
 remedy. A guess is made only where taking the pattern away makes both sides equal.
 """
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -70,6 +71,11 @@ HOST = Cause(
     "the name of the machine or of its user was written",
     "leave it out",
 )
+KERNEL = Cause(
+    "kernel",
+    "the version of the kernel that it was built on was written",
+    "leave it out",
+)
 LINE_ENDS = Cause(
     "line ends",
     "lines end in CRLF on one side: a checkout with core.autocrlf, or a tool of another system",
@@ -113,6 +119,7 @@ _DIGEST = re.compile(
     r"\b(?:sha\d+[:=-])?(?:[0-9a-fA-F]{32,128}|[A-Za-z0-9_-]{43}=?)(?![A-Za-z0-9_-])"
 )
 _USER_AT_HOST = re.compile(r"\b[\w.+-]+@[\w.-]+")
+_RELEASE = re.compile(r"\b\d+\.\d+\.\d+[\w.+~-]*")
 _NUMBER_SIGN = re.compile(r"(?<=\d)[.,'\u00a0\u202f](?=\d)")
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SET = re.compile(r"\{[^{}:]*\}|frozenset\(")
@@ -132,12 +139,13 @@ def of_text(left: str, right: str) -> Cause | None:
     left, right = _changed(left, right)
     if left.replace("\r\n", "\n") == right.replace("\r\n", "\n"):
         return LINE_ENDS
-    for pattern, cause in _PATTERNS:
+    patterns = _patterns(left, right)
+    for pattern, cause in patterns:
         if pattern.sub("\0", left) == pattern.sub("\0", right):
             return cause
     # A path may hold a time, a record both.
-    for first, _ in _PATTERNS:
-        for second, cause in _PATTERNS:
+    for first, _ in patterns:
+        for second, cause in patterns:
             if second.sub("\1", first.sub("\0", left)) == second.sub("\1", first.sub("\0", right)):
                 return cause
     if _PATH.findall(left) != _PATH.findall(right) and (
@@ -154,6 +162,13 @@ def of_text(left: str, right: str) -> Cause | None:
     if _reencoded(left, right) or _reencoded(right, left):
         return LOCALE
     return None
+
+
+def _patterns(left: str, right: str) -> Sequence[tuple[re.Pattern[str], Cause]]:
+    # Any version looks like a kernel's: only this machine's own is known to be one.
+    release = os.uname().release
+    has_release = release in left or release in right
+    return ((_RELEASE, KERNEL), *_PATTERNS) if has_release else _PATTERNS
 
 
 def of_order(left: Sequence[str], right: Sequence[str]) -> Cause:

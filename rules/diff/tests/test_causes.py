@@ -2,6 +2,7 @@
 
 import json
 import marshal
+import os
 import struct
 import tarfile
 import types
@@ -386,3 +387,16 @@ def test_order_of_images_in_an_index_is_an_order(tmp_path: Path) -> None:
         layout.finish(layout.index(images[::flip]))
     found = only(report(tmp_path).differences)
     assert (found.level, found.what, found.cause) == ("index", "order of images", cause.ORDER)
+
+
+def test_the_version_of_this_machines_kernel_is_known_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = os.uname()
+    release = (machine.sysname, machine.nodename, "6.12.41+deb13-amd64", *machine[3:])
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(release))
+
+    assert cause.of_text("6.12.41+deb13-amd64\n", "6.1.0-37-cloud-amd64\n") is cause.KERNEL
+    assert cause.of_text("on 6.1.0-37 now", "on 6.12.41+deb13-amd64 now") is cause.KERNEL
+    assert cause.of_text("openssl 3.5.1-1", "openssl 3.5.4-1") is not cause.KERNEL
+    assert cause.of_text("6.12.41+deb13-amd64 a", "6.1.0 b") is not cause.KERNEL
