@@ -12,17 +12,27 @@ from backend.identity import IDENTITY
 from backend.suggestions.errors import AiFailure, AiNotConfigured
 from backend.suggestions.prompts import completion
 from backend.suggestions.settings import AiSettings
+from serving.settings.rotation import Rotating
 from serving.upstream.client import Peer, UpstreamClient
 from serving.upstream.metrics import UpstreamMetrics
 from serving.watch.spans import Tracer
 
 
 def ai_peer(settings: AiSettings) -> Peer:
-    """The AI service that the settings name."""
-    headers = {"User-Agent": IDENTITY.name}
-    if settings.ai_api_key is not None:
-        headers["Authorization"] = f"Bearer {settings.ai_api_key.get_secret_value()}"
-    return Peer(name="ai", base_url=settings.ai_base_url, headers=headers, probe_path="models")
+    """The AI service that the settings name; a changed AI_API_KEY_FILE changes its key."""
+    secrets = Rotating(settings, "ai_api_key")
+
+    def credentials() -> dict[str, str]:
+        key = secrets.current.ai_api_key
+        return {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
+
+    return Peer(
+        name="ai",
+        base_url=settings.ai_base_url,
+        headers={"User-Agent": IDENTITY.name},
+        probe_path="models",
+        credentials=credentials,
+    )
 
 
 class AiClient(UpstreamClient):

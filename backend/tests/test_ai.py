@@ -3,12 +3,15 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from backend.tests.conftest import open_app
+from serving.settings import rotation
 from serving.tests.exposition import samples
 from tools.dev.ai import (
     AiStub,
@@ -57,6 +60,31 @@ async def test_suggestions_come_from_the_ai_service(stub: AiStub, sqlite_url: st
     assert request.json["stream"] is False
     assert request.json["response_format"]["json_schema"]["schema"]["title"] == "Suggestions"
     assert json.loads(request.json["messages"][1]["content"])["title"] == "water the plants"
+
+
+async def test_a_changed_key_is_sent_without_a_restart(
+    stub: AiStub, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ai-api-key"
+    file.write_text("sesame\n")
+    monkeypatch.setenv("AI_API_KEY_FILE", str(file))
+    monkeypatch.setattr(rotation, "CHECK_SECONDS", 0.0)
+    async with open_app(sqlite_url, **options(stub, ai_api_key=SecretStr("sesame"))) as (_, client):
+        await suggest(client)
+        beside = tmp_path / "new"
+        beside.write_text("poppy\n")
+        beside.rename(file)
+        await suggest(client)
+        file.unlink()
+        await suggest(client)
+    keys = [
+        line.split()[-1]
+        for exchange in stub.exchanges
+        for line in exchange.header.lower().splitlines()
+        if exchange.header.startswith("POST") and line.startswith("authorization:")
+    ]
+    # Without a file the key of before stays in force.
+    assert keys == ["sesame", "poppy", "poppy"]
 
 
 async def test_a_text_becomes_a_draft(stub: AiStub, sqlite_url: str) -> None:

@@ -19,8 +19,9 @@ prints the effective values.
 
 A *secret* may also come from a file: `NAME_FILE=/run/secrets/name` is read in place of `NAME`,
 without trailing line breaks. Setting both is an error. An empty variable counts as unset. Lists
-are separated by commas. Files with API keys and the database's URL or password are read again while
-the service runs: [operate.md](operate.md#change-a-key-or-a-password).
+are separated by commas. Files with API keys, with the key for another service, or with the
+database's URL or password are read again while the service runs:
+[operate.md](operate.md#change-a-key-or-a-password).
 
 This page is made from the sections of settings, which stand beside the code that reads them, by
 `tools/bazel run //{module} -- configuration`; a test fails when they differ.

@@ -38,14 +38,16 @@ class Peer:
     Attributes:
         name: in health reports.
         base_url: of its API; `None` when there is none, and then nothing may be called.
-        headers: that each request has, secrets included.
+        headers: that each request has.
         probe_path: what is asked for to see whether it can be reached.
+        credentials: gives the headers with secrets, which may change; asked for each request.
     """
 
     name: str
     base_url: str | None
     headers: Mapping[str, str]
     probe_path: str
+    credentials: Callable[[], Mapping[str, str]] = dict
 
 
 class UpstreamClient:
@@ -208,7 +210,9 @@ class UpstreamClient:
         client = self._connected()
         try:
             with self._span():
-                headers = self._tracer.headers() if self._tracer is not None else None
+                headers = dict(self._peer.credentials())
+                if self._tracer is not None:
+                    headers |= self._tracer.headers()
                 async with client.stream("POST", path, json=body, headers=headers) as response:
                     self._check_status(response)
                     return await self._read(response)
@@ -307,7 +311,9 @@ class UpstreamClient:
         try:
             async with (
                 asyncio.timeout(self._limits.connect_timeout + 3),
-                self._connected().stream("GET", self._peer.probe_path) as response,
+                self._connected().stream(
+                    "GET", self._peer.probe_path, headers=self._peer.credentials()
+                ) as response,
             ):
                 refused = response.status_code in {401, 403} or response.status_code >= 500  # noqa: PLR2004
         except (httpx.HTTPError, TimeoutError, OSError):

@@ -30,7 +30,7 @@ def peer(target: Peer, unset: str) -> tuple[str, Examination]:
             async with (
                 httpx.AsyncClient(
                     base_url=f"{target.base_url}/",
-                    headers=target.headers,
+                    headers={**target.headers, **target.credentials()},
                     timeout=_SECONDS,
                     verify=ssl.create_default_context(),
                     trust_env=False,
