@@ -199,6 +199,8 @@ def _startup(key: str, cache: Path) -> list[str]:
         # The Debian package's own rc file has settings for building other Debian packages.
         "--nosystem_rc",
         "--install_base=/usr/share/bazel",
+        # Bazel looks for a Java compiler, which the root lacks, to find the Java beside it.
+        "--server_javabase=/usr/lib/jvm/default-java",
         "--trust_install_base",
         f"--output_user_root={cache}/output",
         f"--host_jvm_args=-Xbootclasspath/a:/{sandbox.LABEL}",

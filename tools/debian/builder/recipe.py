@@ -15,7 +15,8 @@ _SNAPSHOT = re.compile(r"\d{8}T\d{6}Z")
 class Recipe:
     """What goes into the builder root.
 
-    `free_space` is in MB (10**6 bytes); `exclude` are dpkg path globs.
+    `free_space` is in MB (10**6 bytes); `exclude` are dpkg path globs; `omit` are packages that
+    apt takes as being there, whoever depends on them.
     """
 
     suite: str
@@ -23,6 +24,7 @@ class Recipe:
     packages: tuple[str, ...]
     exclude: tuple[str, ...]
     free_space: int
+    omit: tuple[str, ...] = ()
 
 
 def read(file: Path) -> Recipe:
@@ -37,6 +39,7 @@ def read(file: Path) -> Recipe:
             packages=packages,
             exclude=tuple(data.get("exclude", {})),
             free_space=int(data["free_space"]),
+            omit=tuple(sorted(data.get("omit", {}))),
         )
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BuilderError(f"{file}: not TOML: {error}") from None
@@ -46,7 +49,9 @@ def read(file: Path) -> Recipe:
         raise BuilderError(
             f"{file}: snapshot is {recipe.snapshot!r}; expected a time such as 20261030T080801Z"
         )
-    for package in packages:
+    for package in (*packages, *recipe.omit):
         if not _PACKAGE.fullmatch(package):
             raise BuilderError(f"{file}: {package!r} is not the name of a Debian package")
+    if both := sorted({*packages} & {*recipe.omit}):
+        raise BuilderError(f"{file}: {both[0]} is both in [packages] and in [omit]; remove one")
     return recipe

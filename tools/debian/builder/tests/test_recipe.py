@@ -14,6 +14,8 @@ free_space = 4000
 [packages]
 zstd = "unpacks"
 git = "stamps"
+[omit]
+gcc = "no C here"
 [exclude]
 "/usr/share/man/*" = "documentation"
 """
@@ -31,6 +33,7 @@ def test_a_recipe_names_its_packages_in_order(file: Path) -> None:
 
     assert found.packages == ("git", "zstd")
     assert found.exclude == ("/usr/share/man/*",)
+    assert found.omit == ("gcc",)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,8 @@ def test_a_recipe_names_its_packages_in_order(file: Path) -> None:
         ('suite = "forky"', "", "'suite' is missing"),
         ("20261030T080801Z", "yesterday", "expected a time such as"),
         ("git =", '"git; rm" =', "'git; rm' is not the name of a Debian package"),
+        ("gcc =", '"gcc, x" =', "'gcc, x' is not the name of a Debian package"),
+        ("gcc =", "git =", r"git is both in \[packages\] and in \[omit\]; remove one"),
         ("[packages]", "[packages", "not TOML"),
     ],
 )

@@ -24,6 +24,17 @@ echo "$@" > "$target/arguments"
 {end}
 """
 
+INSTALLED = """\
+Package: {name}
+Status: install ok installed
+Version: 1
+Architecture: all
+Maintainer: nobody
+Depends: {wanted}
+Description: for a test
+
+"""
+
 
 @pytest.fixture(autouse=True)
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -67,6 +78,42 @@ def test_the_packages_and_the_mirror_reach_mmdebstrap(tmp_path: Path, recipe: Re
     assert "--include=git" in words
     assert "deb file:/mirror forky main" in words
     assert "path-exclude=/usr/share/man/*" in words
+
+
+@pytest.mark.skipif(not Path("/usr/bin/apt-get").exists(), reason="apt is Debian's")
+def test_apt_takes_omitted_packages_as_being_there_and_others_not(tmp_path: Path) -> None:
+    state = tmp_path / "var/lib/dpkg"
+    state.mkdir(parents=True)
+    (state / "status").touch()
+    hook = root.omitting(["default-jdk", "gcc"])
+    subprocess.run(["/bin/sh", "-ec", hook, "hook", tmp_path], check=True)
+    with (state / "status").open("a") as database:
+        database.write(INSTALLED.format(name="c-compiler-user", wanted="gcc (>= 4), default-jdk"))
+        database.write(INSTALLED.format(name="make-user", wanted="gcc, make"))
+    options = {
+        "Dir::Etc::sourcelist": "/dev/null",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::State": tmp_path,
+        "Dir::State::status": state / "status",
+        "Dir::Cache": tmp_path,
+    }
+    words = [f"-o{name}={value}" for name, value in options.items()]
+
+    check = ["/usr/bin/apt-get", *words, "check"]
+    said = subprocess.run(check, capture_output=True, text=True, check=False)
+
+    unmet = [line.strip() for line in said.stdout.splitlines() if "Depends:" in line]
+    assert unmet == ["make-user : Depends: make but it is not installable"], said
+
+
+def test_an_omission_is_entered_before_apt_looks(tmp_path: Path) -> None:
+    recipe = Recipe("forky", "20261030T080801Z", ("git",), (), 1, ("gcc",))
+
+    root.make(recipe, tmp_path / "cache/key")
+
+    words = (tmp_path / "cache/key/arguments").read_text()
+    assert "--setup-hook=cd" in words
+    assert "Provides: gcc" in words
 
 
 def test_nothing_is_left_where_mmdebstrap_fails(
