@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from rules.layout.layout import Layout
 from rules.publish import cosign as programs
+from rules.publish import crane
 from rules.publish.cosign import CYCLONEDX, PROVENANCE, SPDX, Cosign
 from rules.publish.error import PublishError
 
@@ -94,10 +94,7 @@ def _push(options: argparse.Namespace, built: Layout) -> None:
 
 def _crane(options: argparse.Namespace, command: str, *arguments: str) -> None:
     flags = ["--insecure"] if options.insecure else []
-    done = subprocess.run(
-        [options.crane, command, *flags, *arguments], stdout=subprocess.DEVNULL, check=False
-    )
-    if done.returncode:
+    if not crane.run([options.crane, command, *flags, *arguments]):
         raise PublishError(
             f"crane {command} failed for {options.repository}, see above. What was sent stays "
             "there and is not sent again: run the same command once more. No tag was moved"

@@ -1,6 +1,8 @@
 """docker-registry from Debian, on loopback, with TLS and a password."""
 
 import base64
+import http.client
+import http.server
 import json
 import os
 import shutil
@@ -70,6 +72,8 @@ class Registry:
     folder: Path
     port: int = 0
     readonly: bool = False
+    # Bytes of a disk of its own, in a mount namespace; 0 for the folder.
+    disk: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -97,7 +101,7 @@ class Registry:
             (self.folder / "config.json").write_text(json.dumps(self._configuration()))
             with (self.folder / "log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    [command, "serve", str(self.folder / "config.json")],
+                    [*self._mounted(), command, "serve", str(self.folder / "config.json")],
                     stdout=log,
                     stderr=log,
                     env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
@@ -106,6 +110,29 @@ class Registry:
                 return
             self.stop()
         raise RuntimeError(f"the registry does not start: {(self.folder / 'log').read_text()}")
+
+    def _mounted(self) -> list[str]:
+        if not self.disk:
+            return []
+        storage = self.folder / "storage"
+        storage.mkdir(exist_ok=True)
+        mount = f'mount -t tmpfs -o size={self.disk} none "{storage}" && exec "$@"'
+        return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
+
+    def enlarge(self, size: int) -> None:
+        """Gives the running registry's own disk another size, in bytes."""
+        self._inside("mount", "-o", f"remount,size={size}", str(self.folder / "storage"))
+
+    def mend(self) -> None:
+        """Removes the links that it wrote when its disk was full: they are empty."""
+        links = ["-name", "link", "-size", "0", "-print", "-delete"]
+        self._inside("find", str(self.folder / "storage"), *links)
+
+    def _inside(self, *command: str) -> None:
+        assert self._process is not None
+        process = str(self._process.pid)
+        inside = ["nsenter", "--target", process, "--user", "--mount", "--preserve-credentials"]
+        subprocess.run([*inside, *command], check=True, capture_output=True)
 
     def _configuration(self) -> dict[str, object]:
         return {
@@ -243,3 +270,75 @@ def cut(port: int, limit: int, then: Callable[[], None]) -> Iterator[int]:
             _hang_up(listening)
             acceptor.join()
             proxy.close()
+
+
+# What a proxy answers in place of the registry: status and Retry-After; or nothing, to pass it on.
+Fault = Callable[[str, str], tuple[int, str] | None]
+
+
+def _body(handler: http.server.BaseHTTPRequestHandler) -> bytes:
+    if "chunked" not in handler.headers.get("Transfer-Encoding", ""):
+        return handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+    found = b""
+    while size := int(handler.rfile.readline().split(b";")[0], 16):
+        found += handler.rfile.read(size)
+        handler.rfile.readline()
+    handler.rfile.readline()
+    return found
+
+
+@contextmanager
+def faulty(behind: Registry, fault: Fault) -> Iterator[str]:
+    """Host and port of a proxy, without TLS, that answers some requests itself."""
+    context = ssl.create_default_context(cafile=str(behind.folder / "cert.pem"))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            body = _body(self)
+            if found := fault(self.command, self.path):
+                status, after = found
+                said = b'{"errors":[{"code":"TOOMANYREQUESTS","message":"too many"}]}'
+                self._send(status, [("Retry-After", after)] if after else [], said)
+                return
+            server = http.client.HTTPSConnection("127.0.0.1", behind.port, context=context)
+            headers = {
+                name: value
+                for name, value in self.headers.items()
+                if name.lower() not in {"transfer-encoding", "content-length", "connection"}
+            }
+            server.request(self.command, self.path, body, headers | {"X-Forwarded-Proto": "http"})
+            response = server.getresponse()
+            kept = [
+                (name, value)
+                for name, value in response.getheaders()
+                if name.lower() not in {"transfer-encoding", "content-length", "connection"}
+            ]
+            self._send(response.status, kept, response.read(), response.getheader("Content-Length"))
+            server.close()
+
+        def _send(
+            self, status: int, headers: list[tuple[str, str]], body: bytes, size: str | None = None
+        ) -> None:
+            self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", size or str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            del arguments
+
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = answer  # noqa: N815
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()

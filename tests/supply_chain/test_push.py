@@ -4,10 +4,12 @@ import gzip
 import io
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from rules.publish import verification
 from rules.publish.__main__ import main
 from rules.publish.cosign import SPDX, Cosign, cosign
 from rules.publish.error import PublishError
-from tests.supply_chain.registry import Registry, credentials, cut, program, registry
+from tests.supply_chain.registry import Registry, credentials, cut, faulty, program, registry
 
 CRANE = str(Path(os.environ["CRANE"]).absolute())
 REAL = Path(os.environ["IMAGE"]).absolute()
@@ -253,6 +255,82 @@ def test_a_push_that_broke_off_is_repeated(
     assert push(REAL, running.place, "--tag=v1") == 0
     assert crane("digest", f"{running.place}/hello:v1") == digests(REAL)[0]
     crane("validate", "--remote", f"{running.place}/hello:v1")
+
+
+def test_a_full_disk_is_told_and_the_push_is_repeated_when_it_is_mended(
+    running: Registry, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    running.stop()
+    running.disk = 1_000_000
+    running.start()
+    # What does not compress: 2 MB of it do not go into 1 MB.
+    large = index(tmp_path / "index", random.Random(1).randbytes(2_000_000).hex())
+
+    assert push(large, running.place, "--tag=v1") == 1
+
+    said = capfd.readouterr().err
+    assert "run the same command once more. No tag was moved" in said
+    with pytest.raises(subprocess.CalledProcessError):
+        crane("digest", f"{running.place}/hello:v1")
+
+    running.enlarge(32_000_000)
+    # Room alone does not mend what docker-registry 2.8 wrote without it: docs/supply-chain.md.
+    running.mend()
+    assert push(large, running.place, "--tag=v1") == 0
+    assert crane("digest", f"{running.place}/hello:v1") == digests(large)[0]
+    crane("validate", "--remote", f"{running.place}/hello:v1")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("method", "part"), [("POST", "/blobs/uploads/"), ("PUT", "/manifests/v1")]
+)
+def test_a_busy_registry_is_waited_for_as_long_as_it_asks(
+    running: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    status: int,
+    method: str,
+    part: str,
+) -> None:
+    asked: list[float] = []
+
+    def fault(command: str, path: str) -> tuple[int, str] | None:
+        if command != method or not path.endswith(part):
+            return None
+        asked.append(time.monotonic())
+        # What crane repeats by itself, it repeats within this time, and is refused again.
+        return (status, "12") if asked[-1] < asked[0] + 9 else None
+
+    layout = index(tmp_path / "index")
+    with faulty(running, fault) as place:
+        monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "busy", place)))
+        assert push(layout, place, "--tag=v1") == 0
+
+    said = capfd.readouterr().err
+    assert "next try in 12 s\n" in said
+    refused = [each for each in asked if each < asked[0] + 9]
+    assert min(set(asked) - set(refused)) - refused[-1] >= 12
+    # The log of requests stays with the program.
+    assert "Authorization" not in said
+    assert "HTTP/1.1" not in said
+    monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "docker", running.place)))
+    assert crane("digest", f"{running.place}/hello:v1") == digests(layout)[0]
+
+
+def test_a_registry_that_asks_for_too_long_is_not_waited_for(
+    running: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with faulty(running, lambda command, _: (429, "86400") if command == "POST" else None) as place:
+        monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "busy", place)))
+        assert push(index(tmp_path / "index"), place, "--tag=v1") == 1
+
+    assert "the registry asks to wait for 86400 seconds" in capsys.readouterr().err
+    assert running.blobs() == {}
 
 
 @pytest.mark.parametrize(

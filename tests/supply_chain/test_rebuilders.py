@@ -327,6 +327,31 @@ def test_a_tag_that_moves_meanwhile_says_nothing_of_either_image(
     assert running.blobs() == before
 
 
+def test_a_manifest_that_was_changed_at_the_registry_is_refused(
+    verify: Verify,
+    checkout: Path,
+    image: Image,
+    running: Registry,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    attest(verify, ["a"])
+    value = image.digest[7:]
+    file = running.folder / f"storage/docker/registry/v2/blobs/sha256/{value[:2]}/{value}/data"
+    kept = file.read_bytes()
+    image.reference = f"{image.repository}@{image.digest}"
+    try:
+        file.write_bytes(kept.replace(b"amd64", b"amd65"))
+        assert verify("--require=1", *keys(*NAMES)) == 2
+        assert verify("--attest", "--key=b.key") == 2
+        assert verify() == 2
+    finally:
+        file.write_bytes(kept)
+    said = capsys.readouterr()
+    assert "Agreed" not in said.out
+    assert image.digest in said.err
+    assert verify("--require=2", *keys(*NAMES)) == 1
+
+
 def test_what_differs_is_not_attested(
     verify: Verify,
     checkout: Path,
