@@ -55,8 +55,10 @@ def database(
                 return [*findings, _rights(lacking)]
         except DatabaseError as error:
             cause = error.__cause__ or error
+            # A TimeoutError has no words of its own.
+            said = str(cause) or f"no answer within {time.perf_counter() - began:.0f} s"
             advice = "look at DATABASE_URL, the network policy, and the server's own log"
-            return [_found("database", "failed", f"{type(cause).__name__}: {cause}; {advice}")]
+            return [_found("database", "failed", f"{type(cause).__name__}: {said}; {advice}")]
         finally:
             await pool.close()
 

@@ -1,6 +1,7 @@
 """What `doctor` says of a database."""
 
 import re
+import socket
 import time
 
 import asyncpg
@@ -91,6 +92,15 @@ async def test_a_schema_that_may_not_be_read_is_a_lack_of_rights(postgres_url: s
 @pytest.mark.postgresql
 async def test_a_superuser_is_a_warning(postgres_url: str) -> None:
     assert (await found(postgres_url))["role"].verdict == "warning"
+
+
+async def test_a_database_that_hangs_says_how_long_it_was_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        findings = await found(f"postgresql://sample@127.0.0.1:{port}/sample")
+    database = findings["database"]
+    assert database.verdict == "failed"
+    assert re.search(r"TimeoutError: no answer within \d+ s; look at DATABASE_URL", database.text)
 
 
 async def test_a_database_that_is_away_says_where_to_look() -> None:
