@@ -148,7 +148,7 @@ def create_app(settings: Settings) -> TodoApplication:
     app.long_lived.append(sockets)
 
     def observe() -> None:
-        pool_metrics.observe(database.pool)
+        pool_metrics.observe(database)
         ai.observe()
 
     routers = [

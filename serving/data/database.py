@@ -23,6 +23,7 @@ from serving.data.errors import (
     is_outage_state,
     translated,
 )
+from serving.data.overflow import Overflow
 from serving.data.settings import DatabaseSettings
 from serving.settings.rotation import Rotating
 from serving.watch.spans import UNTRACED, Tracer
@@ -102,6 +103,7 @@ class Database:
         self.is_sqlite = settings.is_sqlite
         self._on_wait = on_wait
         self._broken = _signs_of_a_broken_connection(self.is_sqlite)
+        self._overflow: Overflow | None = None
         self.engine = self._make_engine(pool_size)
         self._read_engine = (
             self.engine
@@ -116,6 +118,13 @@ class Database:
         if not isinstance(pool, AsyncAdaptedQueuePool):
             raise TypeError(f"expected an AsyncAdaptedQueuePool, got {type(pool).__name__}")
         return pool
+
+    @property
+    def connections(self) -> tuple[int, int, int]:
+        """How many are in use, are idle, and are more than the pool's usual size."""
+        in_use = self.pool.checkedout()
+        idle = self.pool.checkedin() if self._overflow is None else self._overflow.idle
+        return in_use, idle, max(0, in_use + idle - self.settings.database_pool_size)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -237,6 +246,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every pooled connection."""
+        if self._overflow is not None:
+            self._overflow.stop()
         await self.engine.dispose()
 
     @asynccontextmanager
@@ -269,8 +280,8 @@ class Database:
             "max_overflow": 0 if pool_size else settings.database_max_overflow,
             "pool_timeout": settings.database_pool_timeout,
             "pool_recycle": settings.database_pool_recycle,
-            # The most recently used connection first: in quiet times the others fall idle and age
-            # out, and a burst's overflow does not keep the whole pool warm.
+            # The most recently used connection first: in quiet times the others fall idle, age out,
+            # and those that are overflow are closed.
             "pool_use_lifo": True,
             "poolclass": AsyncAdaptedQueuePool,
             "hide_parameters": True,
@@ -285,9 +296,20 @@ class Database:
         async def connect(*_: Any, **__: Any) -> "asyncpg.Connection[Any]":
             return await self.connect_driver()
 
+        usual = options["pool_size"]
+        options["pool_size"] += options["max_overflow"]
+        options["max_overflow"] = 0
         engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
+        if options["pool_size"] > usual and isinstance(engine.pool, AsyncAdaptedQueuePool):
+            self._overflow = Overflow(engine.pool, usual, _close_in_order)
         _test_on_checkout(engine, settings, self._secrets)
         return engine
+
+
+async def _close_in_order(driver: "asyncpg.Connection[Any]") -> None:
+    """Say so first: the server would log a connection that only breaks off."""
+    with contextlib.suppress(Exception):
+        await driver.close(timeout=PING_SECONDS)
 
 
 def _signs_of_a_broken_connection(is_sqlite: bool) -> tuple[type[Exception], ...]:
@@ -347,9 +369,7 @@ def _test_on_checkout(
         # Asking is what looks at the files.
         _ = secrets.current
         if record.info["secrets"] != secrets.version:
-            with contextlib.suppress(Exception):
-                # In order: the server would log a connection that only breaks off.
-                await_only(driver.close(timeout=PING_SECONDS))
+            await_only(_close_in_order(driver))
             raise DisconnectionError
         idle_since = record.info.get("idle_since")
         if (

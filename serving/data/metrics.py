@@ -1,7 +1,6 @@
 """The metrics of a connection pool."""
 
-from sqlalchemy.pool import QueuePool
-
+from serving.data.database import Database
 from serving.watch.registry import Registry
 
 
@@ -22,8 +21,9 @@ class DatabaseMetrics:
         """Note how long a request waited."""
         self._wait_seconds.observe(seconds)
 
-    def observe(self, pool: QueuePool) -> None:
+    def observe(self, database: Database) -> None:
         """Note how many connections there are."""
-        self._connections.labels("in_use").set(pool.checkedout())
-        self._connections.labels("idle").set(pool.checkedin())
-        self._connections.labels("overflow").set(max(0, pool.overflow()))
+        in_use, idle, overflow = database.connections
+        self._connections.labels("in_use").set(in_use)
+        self._connections.labels("idle").set(idle)
+        self._connections.labels("overflow").set(overflow)

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 
+from serving.data import database, overflow
 from serving.data.database import Query
 from serving.data.migrate import Migrations
 from serving.settings import rotation
+from serving.tests.sample.app import SampleApplication
 from serving.tests.service import PATH, open_app
 from tools.dev import postgres
 
@@ -25,6 +28,11 @@ async def admin(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+SESSIONS = (
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+    "AND application_name = 'sample'"
+)
+WAITING = f"{SESSIONS} AND wait_event_type = 'Lock'"
 KILL = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
     "WHERE datname = current_database() AND application_name = 'sample'"
@@ -120,6 +128,62 @@ async def test_more_requests_than_connections_wait_and_then_get_503(
         assert {one.json()["type"].split("/")[-1] for one in refused} == {"database-busy"}
         assert {one.status_code for one in await asyncio.gather(*waiting)} == {200}
         assert app.database.pool.checkedout() == 0
+
+
+async def burst(
+    app: SampleApplication, client: httpx.AsyncClient, admin: asyncpg.Connection
+) -> set[int]:
+    """The sessions that serve six requests at once."""
+    async with admin.transaction():
+        await admin.execute("LOCK TABLE notes IN ACCESS EXCLUSIVE MODE")
+        requests = [asyncio.create_task(client.get(PATH)) for _ in range(6)]
+        found: set[int] = set()
+        async with asyncio.timeout(10):
+            while len(found) < 6:
+                # What a transaction has seen of other sessions stays as it was.
+                await admin.execute("SELECT pg_stat_clear_snapshot()")
+                found = {one["pid"] for one in await admin.fetch(WAITING)}
+    assert {one.status_code for one in await asyncio.gather(*requests)} == {200}
+    return found
+
+
+BURST: dict[str, int] = {"database_pool_size": 2, "database_max_overflow": 4}
+
+
+async def test_a_burst_keeps_its_connections_until_nobody_needs_them(
+    postgres_url: str, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else steady load above the pool's size would log in anew for every few requests."""
+    monkeypatch.setattr(overflow, "UNUSED_SECONDS", 1.5)
+    async with open_app(postgres_url, **BURST) as (app, client):
+        first = await burst(app, client, admin)
+        assert app.database.connections == (0, 6, 4)
+        assert await burst(app, client, admin) == first
+        async with asyncio.timeout(10):
+            while app.database.connections != (0, 2, 0):
+                assert (await client.get(PATH)).status_code == 200
+                await asyncio.sleep(0.05)
+            while len(left := {one["pid"] for one in await admin.fetch(SESSIONS)} & first) > 2:
+                await asyncio.sleep(0.05)
+        assert len(left) == 2
+        # Closed ones are made anew where they are needed again.
+        assert left < await burst(app, client, admin)
+
+
+async def test_no_request_gets_a_connection_that_is_about_to_be_closed(
+    postgres_url: str, admin: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: object) -> None:
+        pass
+
+    monkeypatch.setattr(overflow, "UNUSED_SECONDS", 0.3)
+    monkeypatch.setattr(database, "_close_in_order", never)
+    async with open_app(postgres_url, **BURST) as (app, client):
+        first = await burst(app, client, admin)
+        async with asyncio.timeout(10):
+            while app.database.connections != (0, 2, 0):
+                await asyncio.sleep(0.05)
+        assert len(first & await burst(app, client, admin)) == 2
 
 
 async def test_a_client_that_goes_away_gives_its_connection_back(

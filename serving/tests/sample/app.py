@@ -151,7 +151,7 @@ def create_app(settings: Settings) -> SampleApplication:
     app.long_lived.append(sockets)
 
     def observe() -> None:
-        pool_metrics.observe(database.pool)
+        pool_metrics.observe(database)
         translator.observe()
 
     app.database, app.feed, app.health, app.translator = database, feed, health, translator
