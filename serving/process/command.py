@@ -1,6 +1,7 @@
 """The commands of `python -m SERVICE`: the ones every service has, and its own."""
 
 import argparse
+import gc
 import json
 import socket
 import sys
@@ -107,9 +108,15 @@ def _serve[S: ServiceSettings](settings: S, application: Callable[[S], "Applicat
     from serving.process.supervisor import serve  # noqa: PLC0415
 
     def work(listener: socket.socket) -> None:
+        # What is made now stays to the end: to look through it for garbage, now and later, is time
+        # lost.
+        gc.disable()
         from serving.process.server import run  # noqa: PLC0415
 
-        run(application(settings), settings, settings, settings, listener)
+        app = application(settings)
+        gc.freeze()
+        gc.enable()
+        run(app, settings, settings, settings, listener)
 
     serve(settings, settings, work)
 

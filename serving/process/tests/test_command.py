@@ -1,10 +1,18 @@
 """The commands that every service has, and the exit codes they end with."""
 
+import gc
 import hashlib
 import json
+import sys
+from unittest.mock import Mock
 
+import pytest
+
+from serving.process import command, server, supervisor
 from serving.process.settings import ServiceSettings
 from serving.tests.process import run
+from serving.tests.sample.identity import IDENTITY
+from serving.web.application import Application
 
 
 def test_the_process_ends_with_78_before_the_port_opens() -> None:
@@ -12,6 +20,30 @@ def test_the_process_ends_with_78_before_the_port_opens() -> None:
     assert done.returncode == 78
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["PORT", "API_KEYS"]
     assert done.stdout == ""
+
+
+def test_no_garbage_is_looked_for_while_the_application_is_made_nor_in_it_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, tuple[bool, bool]] = {}
+
+    def note(moment: str) -> None:
+        seen[moment] = (gc.isenabled(), gc.get_freeze_count() > 0)
+
+    def application(_: ServiceSettings) -> Application:
+        note("while it is made")
+        return Mock(spec=Application)
+
+    monkeypatch.setattr(sys, "argv", ["sample"])
+    monkeypatch.setattr(supervisor, "serve", lambda *arguments: arguments[-1](None))
+    monkeypatch.setattr(server, "run", lambda *_: note("while it serves"))
+    try:
+        code = command.main(IDENTITY, ServiceSettings, application)
+    finally:
+        gc.unfreeze()
+        gc.enable()
+    assert code == 0
+    assert seen == {"while it is made": (False, False), "while it serves": (True, True)}
 
 
 def test_check_config_shows_settings_and_masks_secrets() -> None:
