@@ -174,6 +174,8 @@ def _tools(place: Place) -> Iterator[Made]:
     root = cache / "bazel-debian/builder" / place.key
     for name, option in _PACKERS.items():
         program = root / "usr/bin" / name
+        if not program.exists():
+            continue
         program.rename(program.with_name(f"{name}.real"))
         program.write_text(_PACKER.format(name=name, option=option))
         program.chmod(0o755)
