@@ -145,3 +145,23 @@ def test_a_request_line_is_right_or_has_a_status(line: bytes, status: int | None
 )
 def test_a_host_is_a_name_and_a_port(host: bytes, right: bool) -> None:
     assert bool(HOST.fullmatch(host)) is right
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        (b"0\r\nA: ", b"\r\n\r\n", "trailers-too-large"),
+        (b"1;a=", b"\r\nx\r\n0\r\n\r\n", "chunks-too-ornate"),
+    ],
+)
+def test_what_stands_beside_a_body_may_be_as_large_as_the_limit(
+    before: bytes, after: bytes, reason: str
+) -> None:
+    counted = before.removeprefix(b"0\r\n") + (b"\r\n\r\n" if b"A" in before else b"\r\n")
+    filling = b"b" * (100 - len(counted))
+    chunks = Chunks(100)
+    assert chunks.take(before + filling + after) == len(before + filling + after)
+    assert chunks.done
+    with pytest.raises(Refusal) as caught:
+        Chunks(100).take(before + filling + b"b" + after)
+    assert caught.value.slug == reason
