@@ -171,20 +171,20 @@ def _moved(root: Path) -> None:
 @contextmanager
 def _tools(place: Place) -> Iterator[Made]:
     cache = _private_cache(place)
-    root = cache / "bazel-debian/builder" / place.key
-    for name, option in _PACKERS.items():
-        program = root / "usr/bin" / name
-        if not program.exists():
-            continue
-        program.rename(program.with_name(f"{name}.real"))
-        program.write_text(_PACKER.format(name=name, option=option))
-        program.chmod(0o755)
-    for library in root.glob("usr/lib/python3.*"):
-        # Ubuntu and Debian link it to a file of /etc; a write must not go through a link.
-        site = library / "sitecustomize.py"
-        site.unlink(missing_ok=True)
-        site.write_text(_ZLIB)
     try:
+        root = cache / "bazel-debian/builder" / place.key
+        for name, option in _PACKERS.items():
+            program = root / "usr/bin" / name
+            if not program.exists():
+                continue
+            program.rename(program.with_name(f"{name}.real"))
+            program.write_text(_PACKER.format(name=name, option=option))
+            program.chmod(0o755)
+        for library in root.glob("usr/lib/python3.*"):
+            # Ubuntu and Debian link it to a file of /etc; a write must not go through a link.
+            site = library / "sitecustomize.py"
+            site.unlink(missing_ok=True)
+            site.write_text(_ZLIB)
         yield Made(place.scratch, {"XDG_CACHE_HOME": str(cache)})
     finally:
         shutil.rmtree(cache, ignore_errors=True)
