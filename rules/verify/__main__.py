@@ -25,7 +25,7 @@ from rules.diff.difference import Report
 from rules.diff.diffoscope import Diffoscope
 from rules.diff.error import UnreadableError
 from rules.diff.image import Image, Index, read
-from rules.diff.store import Registry, open_store
+from rules.diff.store import Registry, Store, open_store
 from rules.publish import verification
 from rules.publish.cosign import cosign
 from rules.publish.error import PublishError
@@ -122,13 +122,7 @@ def _fault(options: argparse.Namespace) -> str:
 
 def _verify(options: argparse.Namespace, base: Path, workspace: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="image-verify-") as scratch:
-        store = open_store(
-            options.reference,
-            base,
-            Path(scratch, "A"),
-            crane=options.crane,
-            insecure=options.insecure,
-        )
+        store = _opened(options, base, Path(scratch, "A"))
         if (options.attest or options.require) and not isinstance(store, Registry):
             raise UnreadableError(
                 f"{options.reference}: expected a reference REGISTRY/NAME:TAG or @DIGEST: what is "
@@ -173,6 +167,12 @@ def _verify(options: argparse.Namespace, base: Path, workspace: Path) -> int:
     return SAME if report.same else DIFFERENT
 
 
+def _opened(options: argparse.Namespace, base: Path, scratch: Path) -> Store:
+    return open_store(
+        options.reference, base, scratch, crane=options.crane, insecure=options.insecure
+    )
+
+
 def _digest(node: Image | Index) -> str:
     document = node.document if isinstance(node, Index) else node.manifest
     return document.digest
@@ -181,14 +181,9 @@ def _digest(node: Image | Index) -> str:
 def _check_unmoved(options: argparse.Namespace, base: Path, wanted: Image | Index) -> None:
     """Raises `UnreadableError` where a tag names another image than it did at the start."""
     with tempfile.TemporaryDirectory(prefix="image-verify-") as scratch:
-        store = open_store(
-            options.reference,
-            base,
-            Path(scratch, "again"),
-            crane=options.crane,
-            insecure=options.insecure,
-        )
-        if (now := store.root()["digest"]) != _digest(wanted):
+        if (now := _opened(options, base, Path(scratch, "again")).root()["digest"]) != _digest(
+            wanted
+        ):
             raise UnreadableError(
                 f"{options.reference} named {_digest(wanted)} at the start, and names {now} now. "
                 f"Nothing was attached. Name the image by its digest: {_repository(options)}@..."
