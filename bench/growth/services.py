@@ -1,34 +1,10 @@
-"""A scratch copy of the workspace with many services, each a copy of `examples/hello`."""
+"""Many services in a scratch copy of the workspace, each a copy of `examples/hello`."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 _PATTERN = Path("examples/hello")
 _FOLDER = Path("grown")
-
-
-class GrowthError(Exception):
-    """The growth cannot be measured; the text says what was expected, and what to do."""
-
-
-def copy(workspace: Path, scratch: Path) -> None:
-    """Copies what git would commit.
-
-    Raises:
-        GrowthError: the workspace is no git checkout.
-    """
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(listing, cwd=workspace, capture_output=True, check=False)
-    if listed.returncode:
-        raise GrowthError(f"{workspace}: git checkout expected: {listed.stderr.decode().strip()}")
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        source, target = workspace / name, scratch / name
-        # Else it is deleted, and not committed yet.
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
 
 
 def add(scratch: Path, count: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.growth.figures import Ratio
+from bench.figures import Ratio
 
 
 def test_a_ratio_is_the_median_of_the_rounds_and_not_of_their_figures() -> None:
