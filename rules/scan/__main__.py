@@ -14,13 +14,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from rules.scan import advisories, findings, ignores, packages, rendering
+from rules.scan import advisories, packages, rendering, scan
 from rules.scan.advisories import Collection
 from rules.scan.error import ScanError
-from rules.scan.findings import FIXABLE, THRESHOLDS, Finding
-from rules.scan.ignores import Ignore
+from rules.scan.findings import FIXABLE, THRESHOLDS
 from rules.scan.packages import Contents
-from rules.scan.rendering import Scan
 from rules.scan.versions import compare
 from rules.update import locks
 from rules.update.error import RefusedError
@@ -97,35 +95,27 @@ def main(arguments: Sequence[str]) -> int:
 def _scan(options: argparse.Namespace, base: Path) -> int:
     now = options.now or datetime.now(UTC)
     contents = packages.read(options.sbom)
-    ignored = ignores.read(base / options.ignore) if options.ignore else []
-    found = _collection(options, base, contents, now)
-    every = findings.find(contents.packages, found.advisories)
-    scan = Scan(
-        image=options.name,
-        packages=len(contents.packages),
-        others=contents.others,
-        advisories=len(found.advisories),
-        newest=found.newest,
-        now=now,
-        findings=_ignored(every, ignored, options.ignore),
-        newer=_newer(contents) if options.newer else None,
+    ignored = base / options.ignore if options.ignore else None
+    found = scan.scan(
+        options.name, contents, _collection(options, base, contents, now), ignored, now
     )
-    text = _RENDERINGS[options.format](scan)
+    if options.newer:
+        found = replace(found, newer=_newer(contents))
+    text = _RENDERINGS[options.format](found)
     if options.vex:
-        _write(base / options.vex, rendering.openvex(scan))
+        _write(base / options.vex, rendering.openvex(found))
     if options.output:
         _write(base / options.output, text)
     else:
         print(text, end="")
-    late = findings.expired(ignored, now.date())
-    for each in late:
+    for each in found.expired:
         print(
             f"ERROR: {options.ignore}: {each.identifier} for {each.package} was to be looked at "
             f"again by {each.expires}: {each.reason}",
             file=sys.stderr,
         )
-    counting = [each for each in scan.findings if each.counts(options.fail_on)]
-    return FOUND if counting or late else CLEAN
+    counting = [each for each in found.findings if each.counts(options.fail_on)]
+    return FOUND if counting or found.expired else CLEAN
 
 
 def _collection(
@@ -156,27 +146,6 @@ def _newer(contents: Contents) -> list[tuple[str, str, str]]:
         if (new := offered.get((package.ecosystem, package.name)))
         and compare(package.ecosystem, new, package.version) > 0
     ]
-
-
-def _ignored(
-    every: Sequence[Finding], ignored: Sequence[Ignore], file: Path | None
-) -> list[Finding]:
-    """The findings, with what is said of them; raises `ScanError` for an entry about none."""
-    result = list(every)
-    for entry in ignored:
-        matching = [
-            number
-            for number, finding in enumerate(result)
-            if entry.identifier in finding.names and entry.package == finding.package.name
-        ]
-        if not matching:
-            raise ScanError(
-                f"{file}: {entry.identifier} for {entry.package}: no such advisory is about the "
-                "image. Take the entry out"
-            )
-        for number in matching:
-            result[number] = replace(result[number], ignore=entry)
-    return result
 
 
 def _write(file: Path, text: str) -> None:

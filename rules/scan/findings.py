@@ -28,6 +28,9 @@ class Finding:
     fixed: str
     ignore: Ignore | None = field(default=None, compare=False)
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.package.name})"
+
     def counts(self, threshold: str) -> bool:
         """Whether it makes a scan fail."""
         if self.ignore or threshold == NEVER:

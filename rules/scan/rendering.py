@@ -3,34 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from rules.scan.findings import Finding
+from rules.scan.scan import Scan
 
 _LEVELS = {"critical": "error", "high": "error", "medium": "warning"}
-
-
-@dataclass(frozen=True)
-class Scan:
-    """A scan's result: what was looked at, in which advisories, and what was found.
-
-    `newer` are name, version and newer version of packages; None where nobody asked.
-    """
-
-    image: str
-    packages: int
-    others: int
-    advisories: int
-    newest: datetime
-    now: datetime
-    findings: Sequence[Finding]
-    newer: Sequence[tuple[str, str, str]] | None = None
-
-    @property
-    def age(self) -> int:
-        """The age of the advisories in days."""
-        return max((self.now - self.newest).days, 0)
 
 
 def table(scan: Scan) -> str:

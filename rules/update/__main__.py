@@ -110,10 +110,7 @@ def _about(sboms: dict[str, Path], known: Collection | None) -> dict[str, list[s
     if known is None:
         return {cpu: [] for cpu in sboms}
     return {
-        cpu: [
-            f"{found.name} ({found.package.name})"
-            for found in findings.find(packages.read([sbom]).packages, known.advisories)
-        ]
+        cpu: [*map(str, findings.find(packages.read([sbom]).packages, known.advisories))]
         for cpu, sbom in sboms.items()
     }
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rules.update.change import Change
 from rules.update.image import Image
-from rules.update.locks import Change
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Difference:
     sizes: Mapping[str, tuple[int, int]]
     appeared: tuple[str, ...]
     gone: tuple[str, ...]
-    changed: int
+    changed: tuple[str, ...]
     licences: tuple[Change, ...]
     fixed: tuple[str, ...] = ()
     new_advisories: tuple[str, ...] = ()
@@ -38,8 +38,10 @@ def compare(
         },
         appeared=tuple(sorted(new.files.keys() - old.files.keys())),
         gone=tuple(sorted(old.files.keys() - new.files.keys())),
-        changed=sum(
-            old.files[path] != new.files[path] for path in old.files.keys() & new.files.keys()
+        changed=tuple(
+            path
+            for path in sorted(old.files.keys() & new.files.keys())
+            if old.files[path] != new.files[path]
         ),
         licences=_changes(
             {key: old.licences[key] for key in both}, {key: new.licences[key] for key in both}

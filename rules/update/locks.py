@@ -9,26 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rules.debian import update as debian
+from rules.update.change import Change
 from rules.update.error import RefusedError
 from tools.locks.error import LockError
 from tools.requirements import update as wheels
 
 KINDS = DEBIAN, WHEELS = "debian", "wheels"
-
-
-@dataclass(frozen=True, order=True)
-class Change:
-    """A package at another version; "" for `old` or `new` where it comes or goes."""
-
-    ecosystem: str
-    name: str
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        if self.old and self.new:
-            return f"{self.name} {self.old} -> {self.new}"
-        return f"{self.name} {self.new} (new)" if self.new else f"{self.name} {self.old} (gone)"
 
 
 @dataclass(frozen=True)

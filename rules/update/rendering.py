@@ -4,8 +4,9 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 
+from rules.update.change import Change
 from rules.update.comparison import Difference
-from rules.update.locks import Change, Lock
+from rules.update.locks import Lock
 
 # How many paths a table shows; the JSON has all.
 _SHOWN = 20
@@ -43,7 +44,7 @@ def _image(difference: Difference) -> list[str]:
         ]
         lines.append("")
     packages = ", ".join(map(str, difference.packages)) or _NONE
-    lines += [f"- packages: {packages}", f"- files that change: {difference.changed}"]
+    lines += [f"- packages: {packages}", f"- files that change: {len(difference.changed)}"]
     for title, values in (
         ("files that appear", difference.appeared),
         ("files that go", difference.gone),

@@ -10,7 +10,8 @@ import pytest
 
 from rules.scan.__main__ import CLEAN, FOUND, UNKNOWN, main
 from rules.update import locks
-from rules.update.locks import Change, Lock
+from rules.update.change import Change
+from rules.update.locks import Lock
 
 ADVISORY = {
     "id": "GHSA-1",

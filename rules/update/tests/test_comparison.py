@@ -3,9 +3,10 @@
 import json
 
 from rules.update import rendering
+from rules.update.change import Change
 from rules.update.comparison import compare
 from rules.update.image import Image
-from rules.update.locks import Change, Lock
+from rules.update.locks import Lock
 
 OLD = Image(
     packages={("Debian", "libc6"): "2.41-12", ("PyPI", "anyio"): "4.1", ("PyPI", "old"): "1"},
@@ -37,7 +38,7 @@ def test_a_layer_is_told_where_its_size_differs() -> None:
 def test_files_are_told_apart_by_what_became_of_them() -> None:
     found = compare(OLD, NEW)
 
-    assert (found.appeared, found.gone, found.changed) == (("/d",), ("/c",), 1)
+    assert (found.appeared, found.gone, found.changed) == (("/d",), ("/c",), ("/b",))
 
 
 def test_the_licence_of_a_new_package_is_no_change() -> None:
@@ -58,6 +59,7 @@ def test_the_table_has_a_row_for_each_package_and_layer() -> None:
 
     assert "| libc6 | 2.41-12 | 2.41-13 |" in text
     assert "| //image:base | 100 | 120 | +20 |" in text
+    assert "- files that change: 1\n" in text
     assert "- files that appear: /d\n" in text
     assert "- licences changed: anyio MIT -> ISC\n" in text
     assert "- advisories fixed: nothing\n" in text

@@ -14,8 +14,9 @@ import pytest
 from rules.debian import update as debian
 from rules.debian.update import Package
 from rules.update import locks
+from rules.update.change import Change
 from rules.update.error import RefusedError
-from rules.update.locks import Change, Lock
+from rules.update.locks import Lock
 
 LIBC = Package("libc6", "amd64", "2.41-12", "trixie", "pool/main/g/libc6.deb", 5, "0" * 64)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from rules.update import builds, image, locks
+from rules.update.change import Change
 from rules.update.error import RefusedError
 from rules.update.image import Image
-from rules.update.locks import Change, Lock
+from rules.update.locks import Lock
 
 program = importlib.import_module("rules.update.__main__")
 
