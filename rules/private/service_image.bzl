@@ -35,7 +35,7 @@ def service_image(
     A package has one service, for the other targets' names are fixed: `packages`, `app` (layers; and
     `debian`, with `debs`), `NAME.digest`, `NAME_amd64`, `NAME_arm64`, `index`, `index.digest`, `load`,
     `push`, `verify`, `sbom`, `sbom_amd64`, `sbom_arm64`, `provenance`, `scan`,
-    `scan_test`, `update`, `report`, `NAME.service`, the definition, and `NAME.origin`, what `--config=release` adds.
+    `scan_test`, `update`, `report`, `report.page`, `NAME.service`, the definition, and `NAME.origin`, what `--config=release` adds.
 
     Args:
         name: name of the image.

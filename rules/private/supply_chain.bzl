@@ -6,13 +6,25 @@ load(":provenance.bzl", "provenance")
 load(":recipe.bzl", "PLATFORMS")
 load(":sbom.bzl", "sbom")
 
+_CRANE = Label("//rules/diff:crane")
 _REPORT = Label("//rules/report")
+
+def _described(service, path):
+    """What a report is about, as its program takes it; `path` is how Bazel gives a file's path."""
+    words = [
+        "--name=" + service,
+        "--index=$({} :index)".format(path),
+        "--provenance=$({} :provenance)".format(path),
+    ]
+    for architecture in PLATFORMS:
+        words += ["--sbom", architecture, "$({} sbom_{}.spdx.json)".format(path, architecture)]
+    return words
 
 def supply_chain(name, layers, service, **kwargs):
     """Makes what describes an image, scans it and publishes it.
 
     That is `sbom_amd64`, `sbom_arm64`, `sbom`, which is both, `provenance`, `scan`, `scan_test`, `update`,
-    `report` and `push`.
+    `report`, `report.page` and `push`.
 
     Args:
         name: name of the image.
@@ -50,7 +62,7 @@ def supply_chain(name, layers, service, **kwargs):
         args = ["--name=" + service] + ["--sbom=$(rootpath {})".format(each) for each in documents],
         data = documents,
         main = Label("//rules/scan:__main__.py"),
-        deps = [Label("//rules/scan:lib")],
+        deps = [Label("//rules/scan:program")],
         **kwargs
     )
     py_binary(
@@ -67,28 +79,32 @@ def supply_chain(name, layers, service, **kwargs):
         srcs = ["//rules/scan/tests:test_image.py"],
         data = documents,
         env = {"SBOMS": " ".join(["$(rootpath {})".format(each) for each in documents])},
-        deps = ["//rules/scan:lib"],
+        deps = ["//rules/scan:program"],
         **kwargs
     )
+    description = [":index", ":provenance"] + documents
     native.genrule(
         name = "report",
-        srcs = [":index"] + documents,
+        srcs = description,
         outs = ["report.html"],
-        cmd = " ".join(
-            ["$(execpath {}) --name {} --index $(execpath :index) --output $@".format(_REPORT, service)] +
-            [
-                "--sbom {0} $(execpath sbom_{0}.spdx.json)".format(architecture)
-                for architecture in PLATFORMS
-            ],
-        ),
+        cmd = " ".join(["$(execpath {})".format(_REPORT)] + _described(service, "execpath") + ["--output $@"]),
         message = "Writing the report",
         tools = [_REPORT],
         **kwargs
     )
-    pushed = [":index", ":provenance", Label("//rules/diff:crane")]
+    py_binary(
+        name = "report.page",
+        srcs = [Label("//rules/report:__main__.py")],
+        args = _described(service, "rootpath") + ["--crane=$(rootpath {})".format(_CRANE)],
+        data = description + [_CRANE],
+        main = Label("//rules/report:__main__.py"),
+        deps = [Label("//rules/report:lib")],
+        **kwargs
+    )
+    pushed = [":index", ":provenance", _CRANE]
     options = [
         "--index=$(rootpath :index)",
-        "--crane=$(rootpath {})".format(Label("//rules/diff:crane")),
+        "--crane=$(rootpath {})".format(_CRANE),
         "--provenance=$(rootpath :provenance)",
     ]
     for architecture in PLATFORMS:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rules.layout.layout import Layout
+from rules.report.error import ReportError
 
 _BUILT_BY = "bazel build "
 _ROOT = "SPDXRef-Image"
@@ -15,11 +16,12 @@ _ROOT = "SPDXRef-Image"
 
 @dataclass(frozen=True)
 class Package:
-    """A package as the SBOM names it."""
+    """A package as the SBOM names it; `purl` is "" for this repository's own files."""
 
     name: str
     version: str
     licence: str
+    purl: str
 
 
 @dataclass
@@ -34,6 +36,16 @@ class Layer:
     size: int
     packages: dict[str, dict[str, int]] = field(default_factory=dict)
 
+    @property
+    def unpacked(self) -> int:
+        """The size of all its files."""
+        return sum(sum(files.values()) for files in self.packages.values())
+
+    @property
+    def sizes(self) -> list[tuple[str, int]]:
+        """Its packages with the size of their files, the largest first."""
+        return largest({name: sum(files.values()) for name, files in self.packages.items()})
+
 
 @dataclass(frozen=True)
 class Image:
@@ -46,14 +58,30 @@ class Image:
     executables: tuple[str, ...]
 
 
+def largest(sizes: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Names and sizes, the largest first, those of one size by name."""
+    return sorted(sizes.items(), key=lambda each: (-each[1], each[0]))
+
+
 def read(index: Path, sboms: Mapping[str, Path]) -> tuple[str, list[Image]]:
-    """The digest of an index and its images, by CPU, each with its SBOM in SPDX's JSON."""
+    """The digest of an index and its images, by CPU, each with its SBOM in SPDX's JSON.
+
+    Raises:
+        ReportError: an SBOM is of another image, or the index has none for its CPU.
+    """
     layout = Layout(index)
     manifests = layout.images()
-    return layout.digest, [
-        _image(layout, index, architecture, manifests[architecture], json.loads(sbom.read_bytes()))
-        for architecture, sbom in sorted(sboms.items())
-    ]
+    images = []
+    for architecture, file in sorted(sboms.items()):
+        sbom = json.loads(file.read_bytes())
+        about = next(each["versionInfo"] for each in sbom["packages"] if each["SPDXID"] == _ROOT)
+        if manifests.get(architecture) != about:
+            raise ReportError(
+                f"{file}: expected the SBOM of {manifests.get(architecture)}, got that of {about}. "
+                "Build both anew"
+            )
+        images.append(_image(layout, index, architecture, about, sbom))
+    return layout.digest, images
 
 
 def _image(
@@ -78,7 +106,7 @@ def _image(
                         executables.add(path)
         layers.append(layer)
     packages = sorted(
-        (each["name"], each["versionInfo"], each["licenseDeclared"])
+        (each["name"], each["versionInfo"], each["licenseDeclared"], _purl(each))
         for each in sbom["packages"]
         if each["SPDXID"] in _children(sbom)
     )
@@ -89,6 +117,13 @@ def _image(
         tuple(Package(*each) for each in packages),
         tuple(sorted(executables)),
     )
+
+
+def _purl(package: Mapping[str, Any]) -> str:
+    for reference in package.get("externalRefs", []):
+        if reference["referenceType"] == "purl":
+            return str(reference["referenceLocator"])
+    return ""
 
 
 def _children(sbom: Mapping[str, Any]) -> set[str]:

@@ -1,163 +1,246 @@
-"""The report as one file of HTML without scripts: the same bytes for the same images."""
+"""The report as one file of HTML without scripts: the same bytes for the same report."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
-from rules.report.contents import Image, Layer
-from rules.report.treemap import Box, fill
+from rules.report import markup
+from rules.report.changes import Changes
+from rules.report.contents import Image, Layer, largest
+from rules.report.markup import code, signed, size
+from rules.report.origin import Origin
+from rules.report.picture import colour, treemap
+from rules.scan.findings import Finding
+from rules.scan.scan import Scan
+from rules.update.change import Change
+from rules.update.comparison import Difference
 
-_WIDTH, _HEIGHT = 960.0, 480.0
-# Columns of words that are never broken; others are, where a screen is narrow.
-_SHORT = {"Layer", "Compressed", "Unpacked", "Size"}
-# A name is written where it has room: so many units for a character, and for a line.
-_CHARACTER, _LINE = 7.5, 16.0
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --edge: #767676; --link: #0b57d0 }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #eee; --paper: #161616; --edge: #999; --link: #8ab4f8 }
-}
-body { font: 1rem/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 64rem; margin: 0 auto; padding: 1rem }
-a { color: var(--link) }
-code { font-family: ui-monospace, monospace; overflow-wrap: anywhere }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; vertical-align: top; padding: .25rem .5rem .25rem 0;
-  border-bottom: 1px solid var(--edge); overflow-wrap: anywhere }
-th, td.short { overflow-wrap: normal; white-space: nowrap }
-svg { width: 100%; height: auto; font-size: 12px }
-svg rect { stroke: var(--paper); stroke-width: 1 }
-svg text { fill: #000 }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--edge);
-  padding: .5rem }
-summary { cursor: pointer; padding: .25rem 0 }
-@media print { body { max-width: none } nav { display: none } }
-"""
-# Light enough for black letters in either scheme.
-_COLOURS = ("#9ecae1", "#fdd0a2", "#c7e9c0", "#dadaeb", "#fde0dd", "#d9d9d9")
+_NOTHING = "<p>Nothing.</p>"
+_STYLE = Path(__file__).with_name("style.css").read_text()
 
 
-def html(name: str, digest: str, images: Sequence[Image]) -> str:
+@dataclass(frozen=True)
+class Report:
+    """What a page is about: an index and its images.
+
+    Attributes:
+        name: of the service.
+        digest: of the index.
+        images: by CPU.
+        origin: how they came to be.
+        scan: what is known to be wrong with them; None where nobody looked.
+        changes: what differs from other images; None where there are none.
+    """
+
+    name: str
+    digest: str
+    images: Sequence[Image]
+    origin: Origin
+    scan: Scan | None = None
+    changes: Changes | None = None
+
+
+def html(report: Report) -> str:
     """The page."""
+    name = escape(report.name)
+    sections = [
+        *([("changes", "What changed")] if report.changes else []),
+        *((each.architecture, f"linux/{each.architecture}") for each in report.images),
+        ("advisories", "Known advisories"),
+        ("origin", "How it came to be"),
+        ("verify", "How to verify it"),
+    ]
+    known = _by_package(report.scan)
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(name)}: what is in the image</title>\n<style>{_STYLE}</style>\n</head>",
-        f"<body>\n<main>\n<h1>{escape(name)}</h1>",
-        f"<p>The index of the images: <code>{escape(digest)}</code></p>",
-        '<nav aria-label="Images"><ul>',
-        *(f'<li><a href="#{each.architecture}">{each.architecture}</a></li>' for each in images),
-        '<li><a href="#verify">How to verify it</a></li></ul></nav>',
-        *(line for image in images for line in _image(image)),
-        *_verify(digest),
-        "</main>\n</body>\n</html>\n",
+        f"<title>{name}: what is in the image</title>\n<style>\n{_STYLE}</style>\n</head>",
+        f"<body>\n<main>\n<h1>{name}</h1>",
+        f"<p>The index of the images: {code(report.digest)}</p>",
+        '<nav aria-label="Sections"><ul>',
+        *(f'<li><a href="#{key}">{escape(title)}</a></li>' for key, title in sections),
+        "</ul></nav>",
     ]
-    return "\n".join(parts)
+    bodies = [
+        *([_changes(report.changes, scanned=report.scan is not None)] if report.changes else []),
+        *(_image(image, known) for image in report.images),
+        _advisories(report.scan, report.origin),
+        _origin(report.origin),
+        _verify(report),
+    ]
+    for (key, title), body in zip(sections, bodies, strict=True):
+        parts += markup.section(key, title, body)
+    return "\n".join([*parts, "</main>\n</body>\n</html>\n"])
 
 
-def size(count: int) -> str:
-    """A number of bytes for people.
+def _changes(changes: Changes, *, scanned: bool) -> Iterable[str]:
+    yield f"<p>From {code(changes.against)}, {code(changes.digest)}, to these images.</p>"
+    for cpu in changes.same:
+        yield f"<p>linux/{cpu}: the same image.</p>"
+    for cpu in changes.alone:
+        yield f"<p>linux/{cpu}: the other has no image for it.</p>"
+    for cpu, difference in changes.differences.items():
+        yield f"<h3>linux/{cpu}</h3>"
+        yield from _difference(difference, scanned=scanned)
 
-    >>> size(999), size(1_500_000)
-    ('999 B', '1.5 MB')
-    """
-    if count < 1000:
-        return f"{count} B"
-    return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+
+def _difference(difference: Difference, *, scanned: bool) -> Iterable[str]:
+    yield "<h4>Packages</h4>"
+    yield _moves("Package", difference.packages)
+    yield "<h4>Layers whose size changes</h4>"
+    sizes = difference.sizes.items()
+    yield (
+        markup.table(
+            ("Layer", "Old", "New", "Difference"),
+            [(name, size(old), size(new), signed(new - old)) for name, (old, new) in sizes],
+        )
+        if sizes
+        else _NOTHING
+    )
+    yield "<h4>Licences</h4>"
+    yield _moves("Package", difference.licences)
+    yield "<h4>Advisories</h4>"
+    if scanned:
+        yield from _paths("fixed", difference.fixed)
+        yield from _paths("new", difference.new_advisories)
+    else:
+        yield "<p>None were looked at.</p>"
+    yield "<h4>Files</h4>"
+    yield from _paths("appear", difference.appeared)
+    yield from _paths("go", difference.gone)
+    yield from _paths("change", difference.changed)
 
 
-def _image(image: Image) -> Iterable[str]:
-    cpu = image.architecture
-    yield f'<section aria-labelledby="{cpu}">\n<h2 id="{cpu}">linux/{cpu}</h2>'
-    yield f"<p>Manifest: <code>{escape(image.digest)}</code></p>"
+def _moves(title: str, moves: Sequence[Change]) -> str:
+    if not moves:
+        return _NOTHING
+    rows = [(each.name, each.old or "not there", each.new or "not there") for each in moves]
+    return markup.table((title, "Old", "New"), rows)
+
+
+def _paths(what: str, values: Sequence[str]) -> Iterable[str]:
+    if not values:
+        yield f"<p>0 {what}</p>"
+        return
+    yield f"<details><summary>{len(values)} {what}</summary>\n<ul>"
+    yield from (f"<li>{code(each)}</li>" for each in values)
+    yield "</ul></details>"
+
+
+def _image(image: Image, known: Mapping[str, Sequence[str]] | None) -> Iterable[str]:
+    yield f"<p>Manifest: {code(image.digest)}</p>"
     yield "<h3>Layers</h3>"
-    yield _table(
+    yield markup.table(
         ("Layer", "Digest", "Compressed", "Unpacked"),
-        [
-            (each.label, each.digest, size(each.size), size(_unpacked(each)))
-            for each in image.layers
-        ],
+        [(each.label, each.digest, size(each.size), size(each.unpacked)) for each in image.layers],
     )
     yield "<p>A layer has another digest when what it is made of changes: a locked package, or a "
     yield "source that its target names.</p>"
     yield "<h3>Where the bytes are</h3>"
-    yield _treemap(image)
+    yield treemap(image)
     yield "<p>The same as lists:</p>"
-    for layer in image.layers:
-        yield from _lists(layer)
+    for number, layer in enumerate(image.layers):
+        yield from _lists(layer, colour(number))
     yield "<h3>Packages and licences</h3>"
-    yield _table(
-        ("Package", "Version", "Licence as declared"),
-        [(each.name, each.version, each.licence) for each in image.packages],
-    )
+    titles = ["Package", "Version", "Licence as declared"]
+    rows = [[each.name, each.version, each.licence] for each in image.packages]
+    if known is not None:
+        titles.append("Advisories")
+        for row, package in zip(rows, image.packages, strict=True):
+            row.append(", ".join(known.get(package.purl, ["none"])))
+    yield markup.table(titles, rows)
     yield "<h3>What may be executed</h3>\n<ul>"
-    yield from (f"<li><code>{escape(path)}</code></li>" for path in image.executables)
-    yield "</ul>\n</section>"
+    yield from (f"<li>{code(path)}</li>" for path in image.executables)
+    yield "</ul>"
 
 
-def _unpacked(layer: Layer) -> int:
-    return sum(sum(files.values()) for files in layer.packages.values())
-
-
-def _ordered(sizes: dict[str, int]) -> list[tuple[str, int]]:
-    """The largest first."""
-    return sorted(sizes.items(), key=lambda each: (-each[1], each[0]))
-
-
-def _packages(layer: Layer) -> list[tuple[str, int]]:
-    return _ordered({name: sum(files.values()) for name, files in layer.packages.items()})
-
-
-def _treemap(image: Image) -> str:
-    cpu = image.architecture
-    shapes = []
-    boxes = fill(Box(0, 0, _WIDTH, _HEIGHT), [_unpacked(each) for each in image.layers])
-    for number, (layer, box) in enumerate(zip(image.layers, boxes, strict=True)):
-        packages = _packages(layer)
-        inner = fill(box, [each[1] for each in packages])
-        for (name, count), place in zip(packages, inner, strict=True):
-            shapes.append(_shape(place, number, f"{layer.label}: {name}, {size(count)}", name))
-    return (
-        f'<svg viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="Unpacked size of '
-        f'each package of linux/{cpu}, by layer; the lists below say the same">'
-        + "".join(shapes)
-        + "</svg>"
-    )
-
-
-def _shape(box: Box, number: int, title: str, name: str) -> str:
-    rectangle = (
-        f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
-        f'fill="{_COLOURS[number % len(_COLOURS)]}"/>'
-    )
-    text = ""
-    if box.height >= _LINE and box.width >= _CHARACTER * len(name):
-        text = f'<text x="{box.x + 3:.1f}" y="{box.y + 13:.1f}">{escape(name)}</text>'
-    return f"<g><title>{escape(title)}</title>{rectangle}{text}</g>"
-
-
-def _lists(layer: Layer) -> Iterable[str]:
-    total = size(_unpacked(layer))
-    yield f"<details><summary>{escape(layer.label)}, {total}</summary>"
-    for name, count in _packages(layer):
+def _lists(layer: Layer, ground: str) -> Iterable[str]:
+    swatch = f'<span class="swatch" style="background: {ground}"></span>'
+    yield f"<details><summary>{swatch} {escape(layer.label)}, {size(layer.unpacked)}</summary>"
+    for name, count in layer.sizes:
         yield f"<details><summary>{escape(name)}, {size(count)}</summary>"
-        files = [(path, size(each)) for path, each in _ordered(layer.packages[name])]
-        yield _table(("File", "Size"), files)
+        files = [(path, size(each)) for path, each in largest(layer.packages[name])]
+        yield markup.table(("File", "Size"), files)
         yield "</details>"
     yield "</details>"
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in titles)
-    classes = [' class="short"' if each in _SHORT else "" for each in titles]
-    lines = []
-    for row in rows:
-        cells = zip(classes, row, strict=True)
-        lines.append("".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in cells))
-    body = "".join(f"<tr>{line}</tr>\n" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
+def _by_package(scan: Scan | None) -> Mapping[str, Sequence[str]] | None:
+    """The names of advisories by the URL of the package that they are about."""
+    if scan is None:
+        return None
+    found: dict[str, list[str]] = {}
+    for finding in scan.findings:
+        counts = not finding.ignore or finding.ignore in scan.expired
+        ignored = "" if counts else " (ignored)"
+        found.setdefault(finding.package.purl, []).append(f"{finding.name}{ignored}")
+    return found
 
 
-def _verify(digest: str) -> Iterable[str]:
-    yield '<section aria-labelledby="verify">\n<h2 id="verify">How to verify it</h2>'
+def _advisories(scan: Scan | None, origin: Origin) -> Iterable[str]:
+    if scan is None:
+        yield "<p><strong>No advisories were looked at.</strong> Whether anything is known to be "
+        yield "wrong with these packages is not said here. The page that says it:</p>"
+        yield markup.commands(
+            f"tools/bazel run {origin.label('report.page')} -- "
+            "--advisories FOLDER_OR_ZIP --output FILE"
+        )
+        return
+    yield (
+        f"<p>{scan.packages} packages held against {scan.advisories} advisories, the newest of "
+        f"{scan.newest:%Y-%m-%d} ({scan.age} days old); {scan.others} components that packages "
+        "have built in were not. Whether the service uses what is affected was not looked at.</p>"
+    )
+    # A package of both CPUs is a row once.
+    rows = dict.fromkeys(_row(scan, finding) for finding in scan.findings)
+    if rows:
+        titles = ("Package", "Version", "Advisory", "Severity", "Fixed in", "About")
+        yield markup.table(titles, rows)
+    else:
+        yield "<p>No advisory is about any of them.</p>"
+
+
+def _row(scan: Scan, finding: Finding) -> tuple[str, ...]:
+    about = finding.summary
+    if entry := finding.ignore:
+        word = "ignored" if entry not in scan.expired else "no longer ignored: it was"
+        about = f"{word} until {entry.expires}: {entry.reason}. {about}"
+    return (
+        finding.package.name,
+        finding.package.version,
+        finding.name,
+        finding.rating if finding.score is None else f"{finding.rating} {finding.score}",
+        finding.fixed or "no fix",
+        about,
+    )
+
+
+def _origin(origin: Origin) -> Iterable[str]:
+    yield "<p>As the provenance of the same build states it:</p>"
+    revision = f"{origin.revision} of {origin.source}" if origin.source else origin.revision
+    yield markup.facts(
+        [
+            ("Target", origin.target),
+            ("Options", " ".join(origin.options) or "none"),
+            ("Built by", f"Bazel {origin.bazel}"),
+            ("Commit", revision or "not stated: this build is no release"),
+            ("Archives of Debian", f"{origin.debs}, of both CPUs"),
+            ("Wheels", f"{origin.wheels}, of both CPUs"),
+        ]
+    )
+    yield "<p>What else decides, by hash:</p>"
+    yield markup.facts(origin.locks)
+
+
+def _verify(report: Report) -> Iterable[str]:
+    verify = f"tools/bazel run {report.origin.label('verify')} --"
+    image = f"REPOSITORY@{report.digest}"
+    stated = " --stated-revision" if report.origin.revision else ""
     yield "<p>In a checkout of the sources, which are built anew and compared:</p>"
-    yield f"<pre>tools/bazel run //image:verify -- REPOSITORY@{escape(digest)}</pre>\n</section>"
+    yield markup.commands(f"{verify} {image}{stated}")
+    yield "<p>With the key of who pushed it, and with those of others who rebuilt it:</p>"
+    yield markup.commands(
+        f"{verify} {image}{stated} --key KEY.pub",
+        f"{verify} {image} --require 2 --keys A.pub,B.pub,C.pub",
+    )

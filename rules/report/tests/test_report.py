@@ -26,4 +26,20 @@ def test_the_interpreter_may_be_executed() -> None:
 
 def test_nothing_is_fetched_and_nothing_runs() -> None:
     assert re.findall(r"<(?:script|link|img|iframe)\b|\bsrc=|url\(|@import", TEXT) == []
-    assert set(re.findall(r'href="([^"]*)"', TEXT)) == {"#amd64", "#arm64", "#verify"}
+    assert set(re.findall(r'href="([^"]*)"', TEXT)) == {
+        "#amd64",
+        "#arm64",
+        "#advisories",
+        "#origin",
+        "#verify",
+    }
+
+
+def test_it_says_of_what_the_images_were_built() -> None:
+    for lock in ("MODULE.bazel", "image/lock.json", "requirements_lock.txt"):
+        assert re.search(rf'<th scope="row">{lock}</th><td>sha256:[0-9a-f]{{64}}</td>', TEXT), lock
+    assert '<th scope="row">Target</th><td>//image:index</td>' in TEXT
+
+
+def test_no_advisory_is_said_to_have_been_looked_at() -> None:
+    assert "No advisories were looked at." in TEXT

@@ -24,6 +24,7 @@ PROGRAMS = {
     "//image:diff": ("rules/diff",),
     "//image:load": ("tools/debian/modules/rules_oci/oci/private/load.py",),
     "//image:push": ("rules/publish",),
+    "//image:report.page": ("rules/report",),
     "//image:scan": ("rules/scan",),
     "//image:update": ("rules/update",),
     "//image:verify": ("rules/verify",),
