@@ -4,13 +4,14 @@ import sys
 
 from serving.data.database import Database
 from serving.data.errors import DatabaseDown
-from serving.data.migrate import Migrations, migrate
+from serving.data.migrate import ForeignSchema, Migrations, migrate
 from serving.data.settings import DatabaseSettings
 from serving.watch import logs
 from serving.watch.settings import WatchSettings
 
-# sysexits.h: EX_UNAVAILABLE.
+# sysexits.h: EX_UNAVAILABLE, EX_CONFIG.
 EX_UNAVAILABLE = 69
+EX_CONFIG = 78
 
 
 async def run(
@@ -24,6 +25,9 @@ async def run(
     except DatabaseDown as error:
         print(f"the database cannot be reached: {error}", file=sys.stderr)
         return EX_UNAVAILABLE
+    except ForeignSchema as error:
+        print(error, file=sys.stderr)
+        return EX_CONFIG
     finally:
         await database.close()
     print(f"schema: {before or 'empty'} -> {after}" if before != after else f"schema: {after}")

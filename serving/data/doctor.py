@@ -1,10 +1,11 @@
 """What `doctor` looks at in the database: answer, clock, schema, rights."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Table, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from serving.data.database import Database
@@ -19,12 +20,15 @@ _ABOUT = text(
     "SELECT current_setting('server_version'), clock_timestamp(), current_user, rolsuper"
     " FROM pg_roles WHERE rolname = current_user"
 )
-_LACKS = text(
+_HAS = text(
     "SELECT has_table_privilege(to_regclass(:table), 'SELECT'),"
     " has_table_privilege(to_regclass(:table), 'INSERT'),"
     " has_table_privilege(to_regclass(:table), 'UPDATE'),"
     " has_table_privilege(to_regclass(:table), 'DELETE')"
 )
+# What a migration wants: to make tables, and to own those that it changes.
+_MAY_CREATE = text("SELECT current_schema(), has_schema_privilege(current_schema(), 'CREATE')")
+_OWNS = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(:table)")
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _REVISION = "SELECT on alembic_version"
 
@@ -39,6 +43,7 @@ def database(
         migrations: which the schema should have.
         tables: that the service reads and writes.
     """
+    is_automatic = pool.settings.auto_migrate
 
     async def look() -> Sequence[Finding]:
         began = time.perf_counter()
@@ -46,13 +51,19 @@ def database(
             async with pool.read() as connection:
                 seconds = time.perf_counter() - began
                 if pool.is_sqlite:
-                    schema = _schema(await current_revision(connection), migrations)
+                    revision = await current_revision(connection)
+                    schema = _schema(revision, migrations, is_automatic=is_automatic)
                     return [_found("database", "ok", "SQLite"), schema]
-                findings = await _server(connection, seconds)
-                lacking = await _lacking(connection, tables)
-                if _REVISION not in lacking:
-                    findings.append(_schema(await current_revision(connection), migrations))
-                return [*findings, _rights(lacking)]
+                return [
+                    *await _server(connection, seconds),
+                    *await _contents(connection, migrations, tables, is_automatic=is_automatic),
+                ]
+        except DBAPIError as error:
+            if not pool.is_sqlite:
+                raise
+            # SQLite's own words, which name no value: no database, or one that cannot be written.
+            what = f"SQLite: {error.orig}; expected a database that can be written, or no file yet"
+            return [_found("database", "failed", f"{what}: look at DATABASE_URL")]
         except DatabaseError as error:
             cause = error.__cause__ or error
             # A TimeoutError has no words of its own.
@@ -89,27 +100,80 @@ async def _server(connection: AsyncConnection, seconds: float) -> list[Finding]:
     return findings
 
 
-def _schema(revision: str | None, migrations: Migrations) -> Finding:
-    if migrations.are_applied(revision):
-        newer = "" if revision == migrations.newest else f", newer than {migrations.newest}"
-        return _found("schema", "ok", f"revision {revision}{newer}")
-    what = f"revision {revision or 'none'}, {migrations.newest} needed; run the command migrate"
-    return _found("schema", "failed", what)
-
-
-async def _lacking(connection: AsyncConnection, tables: Sequence[Table]) -> Sequence[str]:
-    lacking = []
-    for name in ("alembic_version", *(table.name for table in tables)):
-        row = (await connection.execute(_LACKS, {"table": name})).one()
-        # NULL where there is no such table: the schema's finding says so.
-        lacking += [
-            f"{right} on {name}" for right, has in zip(_RIGHTS, row, strict=True) if has is False
-        ]
-    own = {f"{right} on alembic_version" for right in _RIGHTS} - {_REVISION}
-    return [one for one in lacking if one not in own]
-
-
-def _rights(lacking: Sequence[str]) -> Finding:
+async def _contents(
+    connection: AsyncConnection,
+    migrations: Migrations,
+    tables: Sequence[Table],
+    *,
+    is_automatic: bool,
+) -> Sequence[Finding]:
+    """Of a PostgreSQL: the schema, and the rights on what there is of it."""
+    rights = await _rights(connection, ["alembic_version", *(table.name for table in tables)])
+    lacking = [
+        f"{right} on {name}"
+        for name, has in rights.items()
+        for right in _RIGHTS
+        # Who serves only reads the revision.
+        if not has[right] and (name != "alembic_version" or right == "SELECT")
+    ]
+    findings = []
+    if _REVISION not in lacking:
+        revision = await current_revision(connection)
+        hindrances = await _hindrances(connection, rights) if is_automatic else []
+        findings.append(
+            _schema(revision, migrations, is_automatic=is_automatic, hindrances=hindrances)
+        )
     if lacking:
-        return _found("rights", "failed", f"lacks {', '.join(lacking)}; GRANT them")
-    return _found("rights", "ok", "all that are needed on the tables")
+        findings.append(_found("rights", "failed", f"lacks {', '.join(lacking)}; GRANT them"))
+    elif rights:
+        findings.append(_found("rights", "ok", "all that are needed on the tables"))
+    return findings
+
+
+def _schema(
+    revision: str | None,
+    migrations: Migrations,
+    *,
+    is_automatic: bool,
+    hindrances: Sequence[str] = (),
+) -> Finding:
+    """What the revision means, and what will be done about it by whom."""
+    newest = migrations.newest
+    if revision == newest:
+        return _found("schema", "ok", f"revision {revision}")
+    if migrations.are_applied(revision):
+        what = f"revision {revision}, newer than {newest}: well while the next version rolls out"
+        return _found("schema", "warning", f"{what}; an older version than that may not work on it")
+    if revision is not None and not migrations.is_own(revision):
+        what = f"revision {revision!r} is none of this service's; another one uses this database"
+        return _found("schema", "failed", f"{what}: look at DATABASE_URL")
+    what = f"revision {revision or 'none'}, {newest} needed"
+    if not is_automatic:
+        return _found("schema", "failed", f"{what}; run the command migrate (AUTO_MIGRATE is off)")
+    if hindrances:
+        what += f"; AUTO_MIGRATE is on, but the role lacks {', '.join(hindrances)}"
+        return _found("schema", "failed", f"{what}: run the command migrate as a role that has it")
+    return _found(
+        "schema", "warning", f"{what}; the service migrates at start (AUTO_MIGRATE is on)"
+    )
+
+
+async def _hindrances(connection: AsyncConnection, tables: Iterable[str]) -> Sequence[str]:
+    """What the role lacks to change the schema."""
+    name, may_create = (await connection.execute(_MAY_CREATE)).one()
+    lacking = [] if may_create else [f"CREATE on the schema {name or 'public'}"]
+    for table in tables:
+        is_owner = await connection.scalar(_OWNS, {"table": table})
+        lacking += [] if is_owner else [f"ownership of {table}"]
+    return lacking
+
+
+async def _rights(connection: AsyncConnection, tables: Sequence[str]) -> dict[str, dict[str, bool]]:
+    """Which rights there are on each of the tables that exist."""
+    found = {}
+    for name in tables:
+        row = (await connection.execute(_HAS, {"table": name})).one()
+        # NULL where there is no such table: the schema's finding says so.
+        if None not in row:
+            found[name] = dict(zip(_RIGHTS, row, strict=True))
+    return found

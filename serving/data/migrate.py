@@ -41,7 +41,19 @@ class Migrations:
         A newer schema counts: while a new version rolls out, the old one's replicas go on serving
         on the schema that the new one migrated. Revisions are numbers, so strings are compared.
         """
-        return revision is not None and revision >= self.newest
+        return revision is not None and self.is_own(revision) and revision >= self.newest
+
+    def is_own(self, revision: str) -> bool:
+        """Whether a revision may be one of this service's: a number of the same width.
+
+        Another service's tool, or Alembic by itself, counts otherwise.
+        """
+        digits = revision.isascii() and revision.isdecimal()
+        return digits and len(revision) == len(self.newest)
+
+
+class ForeignSchema(Exception):  # noqa: N818  (a state, in the reader's words)
+    """The database has the schema of another service."""
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:
@@ -63,6 +75,7 @@ async def migrate(database: Database, migrations: Migrations) -> tuple[str | Non
 
     Raises:
         DatabaseDown: the database cannot be reached.
+        ForeignSchema: it has a revision that is none of this service's.
     """
     async with (
         _one_at_a_time(database, migrations.lock),
@@ -72,6 +85,11 @@ async def migrate(database: Database, migrations: Migrations) -> tuple[str | Non
         await connection.rollback()
         if migrations.are_applied(before):
             return before, before
+        if before is not None and not migrations.is_own(before):
+            raise ForeignSchema(
+                f"expected a revision like {migrations.newest}, or an empty database; "
+                f"alembic_version has {before!r}, another service's: look at DATABASE_URL"
+            )
         if not database.is_sqlite:
             # A migration may take longer than a request's statement may.
             await connection.execute(text("SET statement_timeout = 0"))

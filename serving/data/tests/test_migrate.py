@@ -24,6 +24,26 @@ def test_a_newer_schema_counts_as_migrated(revision: str | None, are: bool) -> N
     assert MIGRATIONS.are_applied(revision) is are
 
 
+@pytest.mark.parametrize("revision", ["1975ea83b712", "ffff", "00020", "٠٠٠٩", ""])
+def test_a_revision_of_another_kind_counts_as_no_migration_of_ours(revision: str) -> None:
+    assert not MIGRATIONS.are_applied(revision)
+
+
+async def test_another_service_s_schema_is_left_alone(database_url: str) -> None:
+    database = Database(settings_for(database_url), name="test")
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '1975ea83b712'"))
+    with pytest.raises(migrate.ForeignSchema, match="'1975ea83b712', another service's"):
+        await migrate.migrate(database, MIGRATIONS)
+    async with database.read() as connection:
+        assert await migrate.current_revision(connection) == "1975ea83b712"
+    await database.close()
+    done = await asyncio.to_thread(run, "migrate", DATABASE_URL=database_url)
+    assert done.returncode == 78
+    assert "look at DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 async def test_the_revision_before_and_after_is_told(empty_sqlite_url: str) -> None:
     database = Database(settings_for(empty_sqlite_url), name="test")
     assert await migrate.migrate(database, MIGRATIONS) == (None, "0002")
