@@ -39,6 +39,7 @@ PAGES = {
     "docs/performance.md",
     "docs/problems.md",
     "docs/security.md",
+    "docs/tests/BUILD.bazel",
     "docs/troubleshoot.md",
     "docs/websocket.md",
     "docs/your-service.md",

@@ -1,0 +1,69 @@
+"""What the commands of the pages name is there."""
+
+import ast
+import os
+from pathlib import Path
+
+import pytest
+
+from tools.lint.commands import Command, commands
+
+SOURCES = Path(os.environ["SOURCES"]).parent
+LISTED = "docs/tests/BUILD.bazel"
+FOUND = [
+    command
+    for page in sorted([*SOURCES.glob("*.md"), *SOURCES.glob("docs/*.md")])
+    for command in commands(page.name, page.read_text())
+]
+# What is there only once somebody has made it, or is fetched only by who runs it.
+ELSEWHERE = {
+    "//clock:index": "the example of docs/your-service.md",
+    "//clock:load": "the same",
+    "//clock:manifests": "the same",
+    "//tests/remote": "no part of //...: a build farm of more than all of it",
+}
+
+
+def listed() -> dict[str, set[str]]:
+    """The lists in the BUILD file of the test that builds them all, by name."""
+    tree = ast.parse((SOURCES / f"{LISTED}.starlark").read_text())
+    return {
+        ast.unparse(statement.targets[0]): set(ast.literal_eval(statement.value))
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+    }
+
+
+def named(*verbs: str) -> set[str]:
+    """What the pages name in commands of these kinds."""
+    return {label for command in FOUND if command.verb in verbs for label in command.labels}
+
+
+def test_what_is_built_or_run_is_listed() -> None:
+    known = {*listed()["PROGRAMS"], *listed()["TARGETS"], *ELSEWHERE}
+    there = named("build", "run")
+    assert there - known == set(), f"add them to PROGRAMS or TARGETS in {LISTED}"
+    assert known - there == set(), f"no page names them: take them out of {LISTED}, or of this test"
+
+
+def test_what_is_run_is_a_program() -> None:
+    assert named("run") - listed()["PROGRAMS"] - set(ELSEWHERE) == set(), f"PROGRAMS in {LISTED}"
+
+
+@pytest.mark.parametrize("label", sorted(named("test")))
+def test_what_is_tested_is_named_in_its_package(label: str) -> None:
+    package, _, name = label.removeprefix("//").partition(":")
+    assert f'"{name}"' in (SOURCES / package / "BUILD.bazel.starlark").read_text()
+
+
+def test_a_command_is_read_wherever_it_stands() -> None:
+    text = (
+        "Type `tools/bazel run //b:c -- X [--d E] > f` to begin, or\n\n"
+        "    BAZEL_FROM=debian tools/bazel --g h test //i/... \\\n        //j && rm k\n\n"
+        "| `tools/bazel build //l:all` | not //m |\n"
+    )
+    assert commands("a", text) == [
+        Command("a", "run", ("//b:c",), ("X", "--d", "E")),
+        Command("a", "test", ("//j",), ()),
+        Command("a", "build", (), ()),
+    ]
