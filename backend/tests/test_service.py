@@ -154,6 +154,19 @@ async def test_allow_names_the_methods_that_a_path_has_and_no_others(sqlite_url:
                 assert set(answer.headers["Allow"].split(", ")) == methods, path
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+async def test_a_method_that_only_a_neighbouring_path_has_is_405(
+    sqlite_url: str, method: str
+) -> None:
+    """Not 422: that "parse" is no todo's id is nothing that the client has to know."""
+    async with open_app(sqlite_url) as (_, client):
+        answer = await client.request(method, f"{PATH}/parse", json={"title": "x"})
+        assert answer.status_code == 405
+        assert answer.headers["Allow"] == "POST"
+        assert answer.json()["type"].endswith("method-not-allowed")
+        assert (await client.request(method, f"{PATH}/other", json={})).status_code == 422
+
+
 @pytest.mark.postgresql
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "1"}], ids=["plain", "with a key"])
 async def test_a_creation_is_told_as_it_was_answered(

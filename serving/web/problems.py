@@ -147,6 +147,10 @@ class Problems:
         async def on_validation(request: Request, error: Exception) -> Response:
             if not isinstance(error, RequestValidationError):
                 raise error
+            written_out = _written_out(request, routes)
+            if written_out and request.method not in _methods(written_out):
+                # The parameter that it does not fit belongs to another path.
+                return await on_http(request, HTTPException(HTTPStatus.METHOD_NOT_ALLOWED))
             return self._answer(request, from_validation(error))
 
         async def on_defect(request: Request, _: Exception) -> Response:
@@ -194,11 +198,19 @@ def from_validation(error: RequestValidationError) -> Problem:
 
 def _allowed_methods(request: Request, routes: Sequence[BaseRoute]) -> str:
     """Every method the path has; Starlette names those of the first route only."""
-    methods: set[str] = set()
-    # A path that is written out is nobody else's, though a parameter would fit it too.
-    exact = [route for route in routes if getattr(route, "path", None) == request.scope["path"]]
-    for route in exact or routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
-    return ", ".join(sorted(methods))
+    fitting = _written_out(request, routes) or [
+        route for route in routes if route.matches(request.scope)[0] is not Match.NONE
+    ]
+    return ", ".join(sorted(_methods(fitting)))
+
+
+def _written_out(request: Request, routes: Sequence[BaseRoute]) -> Sequence[BaseRoute]:
+    """Routes whose path, without a parameter, is the request's.
+
+    It is nobody else's then, though a parameter would fit it too.
+    """
+    return [route for route in routes if getattr(route, "path", None) == request.scope["path"]]
+
+
+def _methods(routes: Sequence[BaseRoute]) -> set[str]:
+    return {method for route in routes for method in getattr(route, "methods", None) or ()}

@@ -156,6 +156,43 @@ def test_first_engine_on_the_path_is_taken(
     assert load.engine(None) == str(tmp_path / "bin" / chosen)
 
 
+def test_engine_that_does_not_answer_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program(tmp_path, "bin/docker", "echo 'Cannot connect to the daemon.' >&2; exit 1")
+    program(tmp_path, "bin/nerdctl", '[ "$*" = version ]')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    assert load.engine(None) == str(tmp_path / "bin/nerdctl")
+    said = "docker does not answer: Cannot connect to the daemon. Loading with nerdctl"
+    assert said in capsys.readouterr().err
+
+
+def test_engine_that_hangs_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "bin/docker", "exec /bin/sleep 60")
+    program(tmp_path, "bin/podman", "")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(load, "_PATIENCE", 0.5)
+
+    assert load.engine(None) == str(tmp_path / "bin/podman")
+
+
+def test_engines_of_which_none_answers_are_an_error_that_says_how_to_choose(
+    tmp_path: Path,
+    image: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    program(tmp_path, "bin/docker", "echo 'Cannot connect to the daemon.' >&2; exit 1")
+    program(tmp_path, "bin/podman", "exit 3")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    assert load.main(settings(tmp_path, image)) == 1
+    said = capsys.readouterr().err
+    assert "docker does not answer: Cannot connect to the daemon; " in said
+    assert "podman does not answer: exit code 3. Start it" in said
+
+
 def test_missing_engine_is_an_error_that_names_those_that_serve(
     tmp_path: Path,
     image: Path,

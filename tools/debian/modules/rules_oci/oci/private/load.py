@@ -18,6 +18,8 @@ _INDEXES = frozenset(
         "application/vnd.oci.image.index.v1+json",
     }
 )
+# Seconds for a daemon to say its version.
+_PATIENCE = 20
 _REFERENCE = "org.opencontainers.image.ref.name"
 
 # A name in the archive, with the file or bytes that stand there.
@@ -61,16 +63,52 @@ def write(stream: IO[bytes], content: Iterable[Member]) -> None:
 
 
 def engine(loader: str | None) -> str:
-    """The program to load with: `loader`, or the first engine on PATH. Raises LoadError."""
+    """The program to load with: `loader`, or the first engine on PATH that answers.
+
+    A client is there more often than its daemon is. Raises LoadError.
+    """
     if loader:
         return loader
+    silent = []
     for name in _ENGINES:
-        if found := shutil.which(name):
+        found = shutil.which(name)
+        if found and (complaint := _complaint(found)):
+            silent.append(f"{name} does not answer: {complaint}")
+        elif found:
+            for line in silent:
+                print(f"{line}. Loading with {name}", file=sys.stderr)
             return found
+    if silent:
+        raise LoadError(
+            f"{'; '.join(silent)}. Start it, point its client to one that runs (DOCKER_HOST), or "
+            "name a program in the target's attribute loader"
+        )
     raise LoadError(
         f"none of {', '.join(_ENGINES)} is on PATH. Install one (apt-get install podman), or name "
         "a program in the target's attribute loader"
     )
+
+
+def _complaint(program: str) -> str:
+    """What is wrong where a client gets no answer; nothing where it gets one.
+
+    `version` is the one command that each of them has and that asks the daemon.
+    """
+    try:
+        done = subprocess.run(
+            [program, "version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return f"nothing in {_PATIENCE} s"
+    if done.returncode == 0:
+        return ""
+    said = done.stderr.strip().splitlines()
+    return said[-1].rstrip(".") if said else f"exit code {done.returncode}"
 
 
 def load(program: str, content: Iterable[Member]) -> int:
