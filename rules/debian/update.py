@@ -30,6 +30,7 @@ FOLDERS = (
     "tests/operations",
     "tests/remote",
     "tests/supply_chain",
+    "tools/browser",
 )
 
 

@@ -1,10 +1,18 @@
 """Pieces of HTML: text in them is escaped, and what people read as sizes is written in one way."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 
-# Columns of words that are never broken; others are, where a screen is narrow.
-_SHORT = {"Layer", "Compressed", "Unpacked", "Size", "Severity"}
+# Columns of words that are never broken, and of names, which are broken at dashes; the words of
+# others are broken anywhere where a screen is narrow.
+_CLASSES = {
+    **dict.fromkeys(
+        ("Compressed", "Unpacked", "Size", "Severity", "Old size", "New size", "Difference"),
+        ' class="short"',
+    ),
+    "Package": ' class="name"',
+}
 
 
 def size(count: int) -> str:
@@ -45,16 +53,32 @@ def section(identifier: str, title: str, body: Iterable[str]) -> Iterable[str]:
     yield "</section>"
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+@dataclass(frozen=True)
+class Cell:
+    """A cell that has more below its text: what is long, and needs the width of the cell."""
+
+    text: str
+    more: str
+    is_code: bool = False
+
+    def __str__(self) -> str:
+        more = code(self.more) if self.is_code else escape(self.more)
+        return f"{escape(self.text)}<div>{more}</div>" if self.more else escape(self.text)
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str | Cell]]) -> str:
     """Rows of texts below their titles."""
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in titles)
-    classes = [' class="short"' if each in _SHORT else "" for each in titles]
-    lines = []
-    for row in rows:
-        cells = zip(classes, row, strict=True)
-        lines.append("".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in cells))
-    body = "".join(f"<tr>{line}</tr>\n" for line in lines)
+    classes = [_CLASSES.get(each, "") for each in titles]
+    body = "".join(
+        f"<tr>{''.join(_cell(*each) for each in zip(classes, row, strict=True))}</tr>\n"
+        for row in rows
+    )
     return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
+
+
+def _cell(kind: str, value: str | Cell) -> str:
+    return f"<td{kind}>{value if isinstance(value, Cell) else escape(value)}</td>"
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:

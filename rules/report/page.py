@@ -8,7 +8,7 @@ from pathlib import Path
 from rules.report import markup
 from rules.report.changes import Changes
 from rules.report.contents import Image, Layer, largest
-from rules.report.markup import code, signed, size
+from rules.report.markup import Cell, code, signed, size
 from rules.report.origin import Origin
 from rules.report.picture import colour, treemap
 from rules.scan.findings import Finding
@@ -92,7 +92,7 @@ def _difference(difference: Difference, *, scanned: bool) -> Iterable[str]:
     sizes = difference.sizes.items()
     yield (
         markup.table(
-            ("Layer", "Old", "New", "Difference"),
+            ("Layer", "Old size", "New size", "Difference"),
             [(name, size(old), size(new), signed(new - old)) for name, (old, new) in sizes],
         )
         if sizes
@@ -132,8 +132,11 @@ def _image(image: Image, known: Mapping[str, Sequence[str]] | None) -> Iterable[
     yield f"<p>Manifest: {code(image.digest)}</p>"
     yield "<h3>Layers</h3>"
     yield markup.table(
-        ("Layer", "Digest", "Compressed", "Unpacked"),
-        [(each.label, each.digest, size(each.size), size(each.unpacked)) for each in image.layers],
+        ("Layer", "Compressed", "Unpacked"),
+        [
+            (Cell(each.label, each.digest, is_code=True), size(each.size), size(each.unpacked))
+            for each in image.layers
+        ],
     )
     yield "<p>A layer has another digest when what it is made of changes: a locked package, or a "
     yield "source that its target names.</p>"
@@ -195,24 +198,22 @@ def _advisories(scan: Scan | None, origin: Origin) -> Iterable[str]:
     # A package of both CPUs is a row once.
     rows = dict.fromkeys(_row(scan, finding) for finding in scan.findings)
     if rows:
-        titles = ("Package", "Version", "Advisory", "Severity", "Fixed in", "About")
+        titles = ("Package", "Advisory", "Severity", "Fixed in")
         yield markup.table(titles, rows)
     else:
         yield "<p>No advisory is about any of them.</p>"
 
 
-def _row(scan: Scan, finding: Finding) -> tuple[str, ...]:
+def _row(scan: Scan, finding: Finding) -> tuple[str | Cell, ...]:
     about = finding.summary
     if entry := finding.ignore:
         word = "ignored" if entry not in scan.expired else "no longer ignored: it was"
         about = f"{word} until {entry.expires}: {entry.reason}. {about}"
     return (
-        finding.package.name,
-        finding.package.version,
-        finding.name,
+        Cell(finding.package.name, finding.package.version),
+        Cell(finding.name, about),
         finding.rating if finding.score is None else f"{finding.rating} {finding.score}",
         finding.fixed or "no fix",
-        about,
     )
 
 
@@ -230,7 +231,9 @@ def _origin(origin: Origin) -> Iterable[str]:
         ]
     )
     yield "<p>What else decides, by hash:</p>"
-    yield markup.facts(origin.locks)
+    yield markup.table(
+        ("File",), [(Cell(path, digest, is_code=True),) for path, digest in origin.locks]
+    )
 
 
 def _verify(report: Report) -> Iterable[str]:

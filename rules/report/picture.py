@@ -11,6 +11,8 @@ from rules.report.treemap import Box, fill
 _SHAPES = {"wide": Box(0, 0, 960, 480), "narrow": Box(0, 0, 480, 720)}
 # A name is written where it has room: so many units for a character, and for a line.
 _CHARACTER, _LINE = 7.2, 16.0
+# Characters of a name that is cut.
+_FEWEST = 5
 # The same for a file's, which is smaller; files below the smallest area are left out.
 _FILE_CHARACTER, _FILE_LINE = 5.6, 12.0
 _SMALLEST = 12.0 * 12.0
@@ -49,14 +51,21 @@ def _packages(layer: Layer, box: Box) -> Iterable[str]:
     for (name, count), place in zip(layer.sizes, places, strict=True):
         yield f"<g><title>{escape(f'{layer.label}: {name}, {size(count)}')}</title>"
         yield _rectangle(place)
-        # Below the name there is room for files where that is more than one line.
-        named = place.height >= _LINE and place.width >= _CHARACTER * len(name)
-        if named:
-            yield f'<text x="{place.x + 3:.1f}" y="{place.y + 12:.1f}">{escape(name)}</text>'
-        top = _LINE if named else 0
+        # Files are drawn below the name.
+        label = _cut(name, int((place.width - 4) / _CHARACTER)) if place.height >= _LINE else ""
+        if label:
+            yield f'<text x="{place.x + 3:.1f}" y="{place.y + 12:.1f}">{escape(label)}</text>'
+        top = _LINE if label else 0
         inner = Box(place.x, place.y + top, place.width, place.height - top)
         yield from _files(layer.packages[name], inner)
         yield "</g>"
+
+
+def _cut(name: str, room: int) -> str:
+    """A name, or as much of it as there is room for; "" where that would tell nothing."""
+    if len(name) <= room:
+        return name
+    return f"{name[: room - 1]}\u2026" if room >= _FEWEST else ""
 
 
 def _files(sizes: Mapping[str, int], box: Box) -> Iterable[str]:
@@ -66,12 +75,16 @@ def _files(sizes: Mapping[str, int], box: Box) -> Iterable[str]:
     shown = [each for each in ordered if total and area * each[1] / total >= _SMALLEST]
     if not shown:
         return
-    counts = [count for _, count in shown]
-    places = fill(box, [*counts, total - sum(counts)])
-    for (path, count), place in zip(shown, places, strict=False):
-        yield f'<g class="file"><title>{escape(f"{path}, {size(count)}")}</title>'
+    rest = total - sum(count for _, count in shown)
+    titles = [f"{path}, {size(count)}" for path, count in shown]
+    names = [path.rpartition("/")[2] for path, _ in shown]
+    if rest:
+        titles.append(f"{len(ordered) - len(shown)} smaller files, {size(rest)}")
+        names.append(f"{len(ordered) - len(shown)} smaller files")
+    places = fill(box, [*(count for _, count in shown), *([rest] if rest else [])])
+    for title, name, place in zip(titles, names, places, strict=True):
+        yield f'<g class="file"><title>{escape(title)}</title>'
         yield _rectangle(place)
-        name = path.rpartition("/")[2]
         if place.height >= _FILE_LINE and place.width >= _FILE_CHARACTER * len(name) + 4:
             yield f'<text x="{place.x + 3:.1f}" y="{place.y + 10:.1f}">{escape(name)}</text>'
         yield "</g>"

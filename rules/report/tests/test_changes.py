@@ -94,8 +94,8 @@ def test_the_page_shows_both_versions_and_what_became_of_files(
     text = (tmp_path / "page.html").read_text()
     assert '<h2 id="changes">What changed</h2>' in text
     assert old.digest in text
-    assert text.count("<tr><td>libone</td><td>1.0-1</td><td>1.0-2</td></tr>") == 2
-    assert text.count("<tr><td>two</td><td>MIT</td><td>Apache-2.0</td></tr>") == 2
+    assert text.count('<tr><td class="name">libone</td><td>1.0-1</td><td>1.0-2</td></tr>') == 2
+    assert text.count('<tr><td class="name">two</td><td>MIT</td><td>Apache-2.0</td></tr>') == 2
     assert "<summary>2 appear</summary>\n<ul>\n<li><code>/app/new.py</code></li>" in text
     assert "<summary>2 go</summary>" in text
     assert "<summary>2 change</summary>" in text

@@ -75,7 +75,7 @@ def test_it_says_how_the_images_came_to_be() -> None:
     assert '<tr><th scope="row">Built by</th><td>Bazel 7.7.1</td></tr>' in text
     assert '<th scope="row">Archives of Debian</th><td>3, of both CPUs</td>' in text
     assert '<th scope="row">Wheels</th><td>4, of both CPUs</td>' in text
-    assert '<th scope="row">image/lock.json</th><td>sha256:dd</td>' in text
+    assert "<td>image/lock.json<div><code>sha256:dd</code></div></td>" in text
     assert "not stated: this build is no release" in text
     assert "--stated-revision" not in text
 

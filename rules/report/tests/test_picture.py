@@ -37,12 +37,13 @@ def test_files_are_in_proportion_below_the_name_of_their_package() -> None:
     assert sizes == [960 * 480, 720 * 464, 240 * 464]
 
 
-def test_files_too_small_to_be_seen_are_left_to_the_lists() -> None:
+def test_files_too_small_to_be_seen_are_drawn_as_one() -> None:
     small = {f"/small/{number}": 1 for number in range(100)}
 
     assert titles(drawn({"libc6": {"/large": 10_000_000, **small}})) == [
         "//image:base: libc6, 10.0 MB",
         "/large, 10.0 MB",
+        "100 smaller files, 100 B",
     ]
 
 
@@ -53,6 +54,16 @@ def test_a_name_without_room_is_a_title_alone() -> None:
 
     assert f"<title>/{long}, 1.0 kB</title>" in text
     assert f"{long}</text>" not in text
+
+
+def test_the_name_of_a_package_is_cut_to_the_room_there_is() -> None:
+    many = {f"a-package-with-a-long-name-{number}": {"/a": 1000} for number in range(40)}
+
+    text = drawn(many)
+
+    assert "<title>//image:base: a-package-with-a-long-name-0, 1.0 kB</title>" in text
+    assert re.search(r">a-packag[^<]*\u2026</text>", text)
+    assert ">a-package-with-a-long-name-0</text>" not in text
 
 
 def test_a_package_of_empty_files_has_none_in_the_map() -> None:

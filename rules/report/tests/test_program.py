@@ -83,12 +83,17 @@ def test_an_advisory_stands_with_its_package_and_the_age_of_the_data(
     text = page(folder)
     assert "2 packages held against 1 advisories, the newest of 2026-11-26 (1 days old)" in text
     row = (
-        "<tr><td>two</td><td>2.0</td><td>CVE-1</td>"
-        '<td class="short">critical 9.8</td><td>2.1</td><td>It &lt;breaks&gt;</td></tr>'
+        '<tr><td class="name">two<div>2.0</div></td><td>CVE-1<div>It &lt;breaks&gt;</div></td>'
+        '<td class="short">critical 9.8</td><td>2.1</td></tr>'
     )
     assert text.count(row) == 1
-    assert text.count("<tr><td>two</td><td>2.0</td><td>MIT</td><td>CVE-1</td></tr>") == 2
-    assert text.count("<tr><td>libone</td><td>1.0-1</td><td>MIT</td><td>none</td></tr>") == 2
+    assert (
+        text.count('<tr><td class="name">two</td><td>2.0</td><td>MIT</td><td>CVE-1</td></tr>') == 2
+    )
+    assert (
+        text.count('<tr><td class="name">libone</td><td>1.0-1</td><td>MIT</td><td>none</td></tr>')
+        == 2
+    )
     assert "No advisories were looked at" not in text
 
 
