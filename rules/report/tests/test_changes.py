@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from rules.diff import image
+from rules.diff.store import open_store
 from rules.diff.tests import images
+from rules.report import inspection
 from rules.report.tests import samples
 from rules.report.tests.samples import Built, Sample
 from rules.update.change import Change
@@ -124,17 +127,20 @@ def test_an_image_of_one_cpu_is_compared_for_that_cpu(run: Run, tmp_path: Path) 
     assert text.count("<h4>Packages</h4>") == 1
 
 
-def test_packages_of_one_source_share_a_copyright_file(new: Built, tmp_path: Path) -> None:
+def test_packages_of_one_source_share_a_copyright_file(tmp_path: Path) -> None:
     more = {
         "/var/lib/dpkg/status.d/libone-bin": "Package: libone-bin\nSource: one\nVersion: 1\n",
         "/var/lib/dpkg/status.d/alone": "Package: alone\nVersion: 1\n",
     }
-    old = samples.build(tmp_path / "old", Sample(more=more))
+    built = samples.build(tmp_path / "built", Sample(more=more))
+    store = open_store(str(built.index), tmp_path, tmp_path / "store", crane=None, insecure=False)
 
-    found = changes.read(new.index, str(old.index), name="hello", base=tmp_path)
+    node = inspection.images(image.read(store))["amd64"]
+    found = inspection.Inspector(str(tmp_path)).read(node, "it").image
 
-    assert Change("Debian", "alone", "1", "") in found.differences["amd64"].packages
-    assert Change("Debian", "libone-bin", "1", "") in found.differences["amd64"].packages
+    assert found.packages["Debian", "alone"] == found.packages["Debian", "libone-bin"] == "1"
+    assert found.licences["Debian", "libone-bin"] == found.licences["Debian", "libone"] == "MIT"
+    assert ("Debian", "alone") not in found.licences
 
 
 def torn(folder: Path) -> None:
