@@ -91,7 +91,7 @@ def build(folder: Path, sample: Sample | None = None, cpus: Sequence[str] = CPUS
     sboms = {}
     for cpu, manifest in zip(cpus, made, strict=True):
         sboms[cpu] = folder / f"{cpu}.spdx.json"
-        sboms[cpu].write_text(json.dumps(_sbom(of, manifest["digest"])))
+        sboms[cpu].write_text(json.dumps(_sbom(of, manifest["digest"], cpu)))
     provenance = folder / "provenance.json"
     provenance.write_text(json.dumps(_provenance(index["digest"])))
     return Built(layout.folder, provenance, sboms, index["digest"])
@@ -114,7 +114,7 @@ def _image(layout: images.Layout, of: Sample, cpu: str) -> dict[str, Any]:
     return manifest | {"platform": {"os": "linux", "architecture": cpu}}
 
 
-def _sbom(of: Sample, digest: str) -> Any:
+def _sbom(of: Sample, digest: str, cpu: str) -> Any:
     def package(name: str, version: str, licence: str, purl: str = "") -> dict[str, Any]:
         reference = {"referenceType": "purl", "referenceLocator": purl}
         return {
@@ -125,6 +125,7 @@ def _sbom(of: Sample, digest: str) -> Any:
             "externalRefs": [reference] if purl else [],
         }
 
+    debian = f"pkg:deb/debian/libone@{of.debian}?arch={cpu}&upstream=one"
     files = [item for layer in of.layers().values() for item in layer.items()]
     related = [
         *(("SPDXRef-Image", f"SPDXRef-{name}") for name in ("libone", "two", of.title)),
@@ -133,7 +134,7 @@ def _sbom(of: Sample, digest: str) -> Any:
     return {
         "packages": [
             package("Image", digest, "NOASSERTION"),
-            package("libone", of.debian, "MIT", f"pkg:deb/debian/libone@{of.debian}?upstream=one"),
+            package("libone", of.debian, "MIT", debian),
             package("two", of.wheel, of.licence, f"pkg:pypi/two@{of.wheel}"),
             package(of.title, "sha256:0", "Apache-2.0"),
         ],

@@ -2,8 +2,10 @@
 
 import importlib
 import json
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from rules.diff import image
 from rules.diff.store import open_store
 from rules.diff.tests import images
+from rules.diff.tests.registry import registry
+from rules.layout.layout import Layout
 from rules.report import inspection
 from rules.report.tests import samples
 from rules.report.tests.samples import Built, Sample
@@ -19,6 +23,7 @@ from rules.update.change import Change
 program = importlib.import_module("rules.report.__main__")
 changes = importlib.import_module("rules.report.changes")
 
+CRANE = os.environ.get("CRANE", "crane")
 ADVISORY = {
     "id": "DSA-1",
     "modified": "2026-11-26T00:00:00Z",
@@ -117,6 +122,22 @@ def test_an_advisory_about_the_old_image_alone_is_fixed(
     assert "<p>0 new</p>" in text
 
 
+def test_of_an_image_in_a_registry_the_layers_that_differ_are_fetched(
+    run: Run, new: Built, tmp_path: Path
+) -> None:
+    old = samples.build(tmp_path / "old", replace(NEW, wheel="2.0"))
+    asked: list[str] = []
+
+    with registry(old.index, asked) as place:
+        code = run(f"--against={place}/todo:latest", f"--crane={CRANE}")
+
+    assert code == program.WRITTEN
+    assert "<td>2.0</td><td>2.1</td>" in (tmp_path / "page.html").read_text()
+    fetched = {path.rpartition("/")[2] for path in asked if "/blobs/" in path}
+    assert fetched & layers(old) == layers(old) - layers(new)
+    assert len(layers(old) - layers(new)) == 1
+
+
 def test_an_image_of_one_cpu_is_compared_for_that_cpu(run: Run, tmp_path: Path) -> None:
     samples.build(tmp_path / "one", OLD, cpus=["arm64"])
 
@@ -141,6 +162,16 @@ def test_packages_of_one_source_share_a_copyright_file(tmp_path: Path) -> None:
     assert found.packages["Debian", "alone"] == found.packages["Debian", "libone-bin"] == "1"
     assert found.licences["Debian", "libone-bin"] == found.licences["Debian", "libone"] == "MIT"
     assert ("Debian", "alone") not in found.licences
+
+
+def layers(built: Built) -> set[str]:
+    """The digests of all layers."""
+    layout = Layout(built.index)
+    return {
+        each["digest"]
+        for manifest in layout.images().values()
+        for each in layout.manifest(manifest)["layers"]
+    }
 
 
 def torn(folder: Path) -> None:

@@ -81,7 +81,7 @@ def test_an_advisory_stands_with_its_package_and_the_age_of_the_data(
     assert run("--advisories=osv") == program.WRITTEN
 
     text = page(folder)
-    assert "2 packages held against 1 advisories, the newest of 2026-11-26 (1 days old)" in text
+    assert "3 packages held against 1 advisories, the newest of 2026-11-26 (1 days old)" in text
     row = (
         '<tr><td class="name">two<div>2.0</div></td><td>CVE-1<div>It &lt;breaks&gt;</div></td>'
         '<td class="short">critical 9.8</td><td>2.1</td></tr>'
@@ -95,6 +95,16 @@ def test_an_advisory_stands_with_its_package_and_the_age_of_the_data(
         == 2
     )
     assert "No advisories were looked at" not in text
+
+
+def test_a_package_of_both_cpus_is_a_finding_once(run: Run, folder: Path) -> None:
+    affected = {"package": {"ecosystem": "Debian", "name": "one"}, "versions": ["1.0-1"]}
+    (folder / "osv/1.json").write_text(json.dumps(ADVISORY | {"affected": [affected]}))
+
+    assert run("--advisories=osv") == program.WRITTEN
+
+    assert page(folder).count("libone<div>1.0-1</div></td><td>CVE-1<div>") == 1
+    assert page(folder).count("<td>1.0-1</td><td>MIT</td><td>CVE-1</td></tr>") == 2
 
 
 def test_advisories_about_nothing_here_are_said_to_be(run: Run, folder: Path) -> None:
