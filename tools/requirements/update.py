@@ -16,7 +16,7 @@ from tools.requirements import pip_settings
 
 # Each has a requirements.in and the lock made of it: what is built and tested here, and what only a
 # test runs, held to no version of the former.
-FOLDERS = (".", "tests/remote", "tools/site")
+FOLDERS = (".", "tests/operations", "tests/remote", "tools/site")
 _REQUIREMENTS = "requirements.in"
 LOCK = "requirements_lock.txt"
 _PYTHON = "3.13"
