@@ -27,6 +27,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="update", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument(
+        "packages",
+        nargs="*",
+        metavar="NAME",
+        help="packages and wheels whose versions may change (all where none is named)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--check", action="store_true", help="write and build nothing; 1 if something is behind"
@@ -60,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         workspace = locks.workspace()
         known = _advisories(options)
-        resolved = locks.resolve(workspace, only=options.only)
+        resolved = locks.resolve(workspace, only=options.only, named=options.packages)
         moved = [lock for lock in resolved if lock.changes]
         differences: dict[str, Difference] = {}
         if moved and not options.check and not options.locks_only:
@@ -70,9 +76,20 @@ def main(arguments: Sequence[str]) -> int:
     except (RefusedError, ScanError, OSError) as error:
         print(f"ERROR: no lock was written: {error}", file=sys.stderr)
         return REFUSED
+    if dropped := _dropped(moved, options.packages):
+        print(
+            f"WARNING: not named, but the archive has dropped what is locked: {', '.join(dropped)}",
+            file=sys.stderr,
+        )
     shown = rendering.as_json if options.json else rendering.table
     print(shown(resolved, differences), end="")
     return BEHIND if options.check and moved else DONE
+
+
+def _dropped(moved: Sequence[Lock], named: Sequence[str]) -> list[str]:
+    """The Debian packages that move though others were named."""
+    changes = {change for lock in moved for change in lock.changes if named}
+    return sorted({each.name for each in changes if each.ecosystem == "Debian"}.difference(named))
 
 
 def _advisories(options: argparse.Namespace) -> Collection | None:

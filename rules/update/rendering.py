@@ -20,7 +20,7 @@ def table(locks: Sequence[Lock], differences: Mapping[str, Difference]) -> str:
         if lock.changes:
             lines += [f"## {lock.path}", "", *_rows(lock.changes), ""]
     if not lines:
-        return "Both kinds of locks are as new as Debian and the index.\n"
+        return "Nothing is behind: what was looked for is as new as in Debian and the index.\n"
     for architecture, difference in differences.items():
         lines += [f"## Image for {architecture}", "", *_image(difference)]
     return "\n".join(lines).rstrip() + "\n"

@@ -97,6 +97,20 @@ def test_a_newer_wheel_of_the_index_is_behind_and_nothing_is_written(
     ]
 
 
+def test_a_wheel_that_is_named_moves_alone(index: Path, workspace: Path) -> None:
+    (workspace / "requirements.in").write_text("demo\nother\n")
+    for name in ("demo", "other"):
+        publish(index, name, "1.0")
+    locks.write(workspace, locks.resolve(workspace))
+    for name in ("demo", "other"):
+        publish(index, name, "1.1")
+
+    (lock,) = locks.resolve(workspace, named=["Demo"])
+
+    assert lock.changes == (Change("PyPI", "demo", "1.0", "1.1"),)
+    assert "other==1.0 " in lock.text
+
+
 def test_what_the_index_lacks_is_told(index: Path, workspace: Path) -> None:
     with pytest.raises(RefusedError, match=r"requirements_lock\.txt: uv failed"):
         locks.resolve(workspace)
@@ -108,8 +122,42 @@ def archive(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> list[Package]:
     (workspace / "requirements.in").unlink()
     (workspace / "image/lock.json").write_text(debian.render([LIBC], {}))
     offered = [LIBC]
-    monkeypatch.setattr(debian, "resolve", lambda _: (offered, debian.render(offered, {})))
+    monkeypatch.setattr(debian, "resolve", lambda *_: (offered, debian.render(offered, {})))
     return offered
+
+
+def test_a_package_that_is_named_is_resolved_in_the_locks_that_have_it(
+    workspace: Path, archive: list[Package], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def resolve(folder: Path, named: list[str]) -> tuple[list[Package], str]:
+        asked.append((folder.name, named))
+        return [replace(LIBC, version="2.41-13")], "new"
+
+    monkeypatch.setattr(debian, "resolve", resolve)
+    (workspace / "image/packages.toml").write_text('[base]\nlibc6 = "all"\nzlib1g = "some"\n')
+    (workspace / "rules/strip").mkdir(parents=True)
+    (workspace / "rules/strip/packages.toml").write_text('[base]\nzlib1g = "strip"\n')
+    (workspace / "requirements.in").write_text("demo\n")
+    (workspace / "requirements_lock.txt").write_text("")
+
+    (lock,) = locks.resolve(workspace, named=["libc6"])
+
+    assert asked == [("image", ["libc6"])]
+    assert (lock.path, lock.changes) == (
+        "image/lock.json",
+        (Change("Debian", "libc6", "2.41-12", "2.41-13"),),
+    )
+
+
+def test_a_name_that_no_lock_has_is_refused_before_anybody_is_asked(
+    workspace: Path, archive: list[Package]
+) -> None:
+    (workspace / "image/packages.toml").write_text('[base]\nlibc6 = "all"\n')
+
+    with pytest.raises(RefusedError, match="no lock has demo, libc7: expected a package that"):
+        locks.resolve(workspace, named=["demo", "libc6", "libc7"])
 
 
 def test_a_package_of_both_cpus_is_one_change(workspace: Path, archive: list[Package]) -> None:
@@ -129,7 +177,7 @@ def test_a_new_time_of_the_archive_alone_is_no_change(
     workspace: Path, archive: list[Package], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = debian.render(archive, {"debian": "20260101T000000Z"})
-    monkeypatch.setattr(debian, "resolve", lambda _: (archive, text))
+    monkeypatch.setattr(debian, "resolve", lambda *_: (archive, text))
 
     (lock,) = locks.resolve(workspace)
 
@@ -154,7 +202,7 @@ def test_a_move_to_another_suite_is_no_change(workspace: Path, archive: list[Pac
 def test_an_archive_that_fails_is_told_with_the_lock(
     workspace: Path, archive: list[Package], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Path) -> None:
+    def fail(*_: object) -> None:
         raise debian.UpdateError("apt-get failed: NO_PUBKEY")
 
     monkeypatch.setattr(debian, "resolve", fail)

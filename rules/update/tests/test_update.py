@@ -63,6 +63,30 @@ def test_the_lock_that_changes_is_written_and_shown(
     assert "- packages: libc6 1 -> 2\n" in capsys.readouterr().out
 
 
+def test_names_are_what_may_move(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def resolved(_: Path, *, only: str | None, named: list[str]) -> list[Lock]:
+        asked.append((only, named))
+        return [NEW, SAME]
+
+    monkeypatch.setattr(locks, "resolve", resolved)
+
+    assert program.main(["--package=image", "libc6", "--only=debian", "--check"]) == program.BEHIND
+    assert asked == [("debian", ["libc6"])]
+
+
+def test_a_package_that_moves_without_being_named_is_told(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["--package=image", "zlib1g"]) == program.DONE
+    assert "not named, but the archive has dropped what is locked: libc6" in capsys.readouterr().err
+
+    program.main(["--package=image", "libc6"])
+    program.main(["--package=image"])
+    assert "not named" not in capsys.readouterr().err
+
+
 def test_a_check_writes_nothing_and_says_that_something_is_behind(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
