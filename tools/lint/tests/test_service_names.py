@@ -21,6 +21,8 @@ OWN = (
 )
 # Its own files in folders that it shares. docs/your-service.md says what becomes of them.
 OWN_FILES = {
+    "bench/BUILD.bazel",
+    "bench/load.py",
     "deploy/compose.yaml",
 }
 # Pages that describe it; whoever puts another in its place writes their own.

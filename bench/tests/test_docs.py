@@ -1,0 +1,28 @@
+"""The performance page and its plots are what the programs write for the committed figures."""
+
+import os
+from pathlib import Path
+
+from bench import comparison, page
+from bench.__main__ import FIGURES, PAGE, PART, PLOT
+from bench.comparison import Figures
+
+DOCS = Path(os.environ["DOCS"]).parent
+
+
+def committed(name: str) -> str:
+    return (DOCS / Path(name).name).read_text()
+
+
+def test_the_comparison_on_the_page_is_that_of_its_figures() -> None:
+    figures = Figures.loads(committed(FIGURES))
+
+    whole = committed(PAGE)
+    assert page.insert(whole, PART, comparison.render(figures)) == whole, (
+        "change bench/comparison.py or the figures, and not the page: tools/bazel run //bench -- "
+        "--write"
+    )
+
+
+def test_the_plot_is_that_of_its_figures() -> None:
+    assert committed(PLOT) == comparison.plot(Figures.loads(committed(FIGURES)))
