@@ -10,11 +10,13 @@ import fcntl
 import os
 import shlex
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tools.browser.error import BrowserError
 
+_SECONDS = 1.0
 _LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _FOLDER = "usr/lib/chromium"
@@ -49,6 +51,7 @@ _OPTIONS = (
     "--disable-sync",
     "--metrics-recording-only",
     "--no-first-run",
+    "--enable-logging=stderr",
     "--hide-scrollbars",
     # A name leads nowhere: a page that needs another host is seen without what it has from there.
     "--host-resolver-rules=MAP * ~NOTFOUND",
@@ -68,6 +71,8 @@ class Process:
             BrowserError: it is not there, or cannot be started.
         """
         self.log = scratch / "chromium.log"
+        # Negative for a signal; None while it runs.
+        self._code: int | None = None
         command = [str(_wrapper(root.absolute(), scratch)), *_OPTIONS]
         command += [f"--user-data-dir={scratch / 'data'}", "about:blank"]
         # Chromium reads commands from 3 and answers on 4.
@@ -97,8 +102,14 @@ class Process:
             os.close(write)
 
     def said(self) -> str:
-        """The last of what it has written to standard error."""
-        return self.log.read_text(errors="replace")[-2000:].strip()
+        """How it has ended, where it has, and the last of what it has written to standard error."""
+        # Its pipes are closed a moment before it is gone.
+        limit = time.monotonic() + _SECONDS
+        while self._code is None and time.monotonic() < limit:
+            self._look(os.WNOHANG)
+            time.sleep(0.02)
+        end = "" if self._code is None else f"exit code {self._code}\n"
+        return (end + self.log.read_text(errors="replace")[-2000:]).strip()
 
     def end(self) -> None:
         """Ends it and the helpers that it has started."""
@@ -106,7 +117,13 @@ class Process:
         os.close(self.answers)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        self._look(0)
+
+    def _look(self, options: int) -> None:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
 
 
 def _pipe() -> tuple[int, int]:

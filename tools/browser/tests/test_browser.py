@@ -138,7 +138,7 @@ def stand_in(root: Path, script: str) -> Path:
 
 def test_a_browser_that_ends_is_an_error_with_what_it_said(tmp_path: Path) -> None:
     root = stand_in(tmp_path, "echo no display >&2; exit 1")
-    with pytest.raises(BrowserError, match="ended:\nno display"), browser.start(root):
+    with pytest.raises(BrowserError, match="ended:\nexit code 1\nno display"), browser.start(root):
         pass
 
 
