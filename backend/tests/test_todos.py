@@ -22,6 +22,25 @@ async def create(client: httpx.AsyncClient, **members: Any) -> dict[str, Any]:
     return todo
 
 
+async def test_a_todo_is_found_by_every_way_to_write_its_id(client: httpx.AsyncClient) -> None:
+    """RFC 9562 section 4: hexadecimal digits have no case; the other forms are pydantic's."""
+    todo = (await client.post(PATH, json={"title": "x"})).json()
+    plain = todo["id"].replace("-", "")
+    for written in (todo["id"], todo["id"].upper(), plain, f"urn:uuid:{todo['id']}"):
+        assert (await client.get(f"{PATH}/{written}")).json() == todo, written
+    for written in (todo["id"][:-1], f"{todo['id']}0", f"{todo['id']}%0A", plain.replace("0", "g")):
+        answer = await client.get(f"{PATH}/{written}")
+        assert answer.status_code == 422, written
+        assert answer.json()["errors"][0]["location"] == ["path", "todo_id"]
+
+
+async def test_a_condition_is_no_longer_than_it_may_be(client: httpx.AsyncClient) -> None:
+    todo = (await client.post(PATH, json={"title": "x"})).json()
+    for length, status in ((500, 200), (501, 422)):
+        header = {"If-None-Match": '"2"'.ljust(length, ",")}
+        assert (await client.get(f"{PATH}/{todo['id']}", headers=header)).status_code == status
+
+
 async def test_a_created_todo_can_be_read_back(client: httpx.AsyncClient) -> None:
     created = await client.post(PATH, json={"title": "water the plants", "tags": ["home"]})
     read = await client.get(created.headers["Location"])

@@ -1,5 +1,6 @@
 """The routes of todos: HTTP on one side, the store on the other."""
 
+import re
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from serving.data.problems import KEY_IN_USE, KEY_REUSED, OF_QUERIES
 from serving.feed.follower import Feed
 from serving.web.catalogue import INVALID_REQUEST, OF_BODIES
 from serving.web.contract import fields, problems
+from serving.web.direct import direct
 from serving.web.etag import IF_MATCH, condition, etag, joined, matches_weakly
 from serving.web.media import MERGE_PATCH
 from serving.web.responses import json_response
@@ -32,6 +34,8 @@ REPLAYED = {
     }
 }
 
+_MOST_IF_NONE_MATCH = 500
+
 IfMatch = Annotated[
     str | None,
     Header(
@@ -41,7 +45,8 @@ IfMatch = Annotated[
     ),
 ]
 IfNoneMatch = Annotated[
-    str | None, Header(description="Not if the todo still has this ETag.", max_length=500)
+    str | None,
+    Header(description="Not if the todo still has this ETag.", max_length=_MOST_IF_NONE_MATCH),
 ]
 IdempotencyKey = Annotated[
     str | None,
@@ -52,6 +57,19 @@ IdempotencyKey = Annotated[
         pattern=r"^[\x21-\x7e]+$",
     ),
 ]
+
+
+# As the service writes them (RFC 9562 section 4); other forms are FastAPI's to read.
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _of_one(request: Request) -> tuple[Request, UUID, str | None] | None:
+    """The arguments of `read_todo`, where nothing is wrong with them."""
+    todo_id = request.path_params["todo_id"]
+    if_none_match = request.headers.get("if-none-match")
+    if _UUID.fullmatch(todo_id) is None or len(if_none_match or "") > _MOST_IF_NONE_MATCH:
+        return None
+    return request, UUID(todo_id), if_none_match
 
 
 def _todo_response(todo: dict[str, Any], status: int = 200) -> Response:
@@ -94,6 +112,7 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         responses=problems(*OF_QUERIES, INVALID_REQUEST, INVALID_CURSOR),
         openapi_extra={"parameters": ListQuery.parameters()},
     )
+    @direct(lambda request: (request,))
     async def list_todos(request: Request) -> Response:
         """One page of the todos that pass every filter."""
         query = list_query(request.scope["query_string"])
@@ -150,6 +169,7 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
             **problems(*OF_ONE),
         },
     )
+    @direct(_of_one)
     async def read_todo(
         request: Request, todo_id: UUID, if_none_match: IfNoneMatch = None
     ) -> Response:

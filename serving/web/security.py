@@ -13,6 +13,7 @@ from fastapi.security.base import SecurityBase
 from starlette.responses import Response
 
 from serving.settings.rotation import Rotating
+from serving.web.direct import arguments_of
 from serving.web.media import check_media_type, media_types
 from serving.web.problems import Problem
 from serving.web.settings import WebSettings
@@ -140,11 +141,16 @@ class ApiKey(SecurityBase):
                 """The key first, the media type, then FastAPI's own."""
                 handle = super().get_route_handler()
                 taken = media_types(self)
+                endpoint = self.endpoint
+                direct = arguments_of(endpoint)
 
                 async def checked(request: Request) -> Response:
                     check(request)
                     if taken:
                         check_media_type(request, taken)
+                    if direct is not None and (arguments := direct(request)) is not None:
+                        response: Response = await endpoint(*arguments)
+                        return response
                     return await handle(request)
 
                 return checked
