@@ -29,6 +29,12 @@ async def test_a_fault_is_told_by_its_place_and_the_input_is_not_echoed(
     assert "hunter3" not in response.text
 
 
+def test_half_a_character_that_a_client_sent_is_escaped() -> None:
+    """A lone surrogate has no UTF-8: whatever quotes it must be answered all the same."""
+    response = Problems().respond(Problem(422, "unknown", "no parameter is called \ud800"))
+    assert bytes(response.body).endswith(b'"detail":"no parameter is called \\ud800"}')
+
+
 def test_a_problem_is_a_document_with_its_type_and_headers() -> None:
     problem = Problem(412, "stale", "it has changed", headers={"ETag": "3"})
     response = Problems().respond(problem)
