@@ -3,7 +3,7 @@
 LayerInfo = provider(
     doc = "One layer of an image, and what is known of it without reading it.",
     fields = {
-        "archive": "File: the layer, a .tar.gz",
+        "archive": "File: the layer, a .tar.gz or .tar.zst",
         "debs": "depset of File: the Debian packages in it",
         "contents": "File: JSON lines, one for each entry of the archive, in its order: path, type, " +
                     "mode, origin (the Debian package's name, the wheel's NAME==VERSION or the target it " +

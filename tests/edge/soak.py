@@ -35,8 +35,10 @@ MOST_AT_ONCE = 40
 WARM = 0.2
 GROWTH = 0.1
 SLACK = 8 * MIB
-# Connections of the pool that were opened and are kept: a SQLite file is three descriptors.
-KEPT_FILES = 45
+# Connections of the pool that were opened and are kept: a SQLite file is three descriptors, and a
+# thread.
+KEPT_CONNECTIONS = 15
+KEPT_FILES = 3 * KEPT_CONNECTIONS
 # Of the stalling and breaking clients, a second.
 HOSTILE_RATE = 20.0
 TIMES = {
@@ -249,7 +251,7 @@ def main() -> int:
                 for fault, is_there in {
                     "memory grew": last.memory > samples[0].memory * (1 + GROWTH) + SLACK,
                     "descriptors were left": last.files > idle.files + KEPT_FILES,
-                    "threads were left": last.threads > samples[0].threads,
+                    "threads were left": last.threads > idle.threads + KEPT_CONNECTIONS,
                     "requests are in flight": in_flight(server) > 0,
                     "answers of 5xx": any(name.startswith("5") for name in soak.counts),
                     f"complaints: {complaints(server)[:3]}": bool(complaints(server)),

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backports import zstd
+
 from tests.oci.filesystem import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Filesystem
 
 _KINDS = {
@@ -174,9 +176,10 @@ def _unpacked(folder: Path, descriptor: Mapping[str, Any]) -> bytes:
         except (OSError, EOFError, zlib.error) as error:
             raise LayoutError(f"{folder}: layer {descriptor['digest']}: {error}") from error
     if content.startswith(b"\x28\xb5\x2f\xfd"):
-        raise LayoutError(
-            f"{folder}: layer {descriptor['digest']} is zstd; expected gzip or no compression"
-        )
+        try:
+            return zstd.decompress(content)
+        except zstd.ZstdError as error:
+            raise LayoutError(f"{folder}: layer {descriptor['digest']}: {error}") from error
     return content
 
 
