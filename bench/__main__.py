@@ -66,7 +66,7 @@ def plan(options: argparse.Namespace) -> Plan:
     return Plan(
         groups=tuple(options.only or GROUPS),
         peers=tuple(dict.fromkeys(peers)),
-        builds=min(rounds, 5),
+        builds=1 if options.quick else min(rounds, 5),
         rounds=rounds,
         seconds=1 if options.quick else 2,
         rules_oci=rules_oci,

@@ -15,7 +15,7 @@ _NOT_MEASURED = "-"
 # Of fewer rounds, quartiles lie close together by chance.
 _LEAST_ROUNDS = 4
 _COLOURS = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce")
-_WIDTH, _LEFT, _BAR, _GAP, _HEAD = 720, 230, 14, 12, 70
+_WIDTH, _LEFT, _BAR, _GAP, _HEAD = 760, 270, 14, 12, 70
 # A bar that would be longer is cut off: its figure stands beside it.
 _LONGEST = 3.0
 

@@ -191,6 +191,8 @@ class Comparison:
             self.figures.add("clean cpu", one.name, one.processor_seconds() - used)
             digests.setdefault(one.name, []).append(images.digest(layout))
         for name, found in digests.items():
+            if len(found) < 2:
+                continue
             self.figures.add("digests", name, len(set(found)))
             self.figures.add("digests", name, len(found))
 
@@ -203,7 +205,9 @@ class Comparison:
     def _change(self) -> None:
         for number, one in self._turns(self._plan.rounds, "a line changed"):
             one.change(number)
-            self._step("change", one, number)
+            self.figures.add("change", one.name, timed(one.build)[0])
+            if number == 1:
+                self._count("change", one)
         for one in self._contenders:
             one.change(0)
 
@@ -225,23 +229,23 @@ class Comparison:
             ),
         ]
         for number, one in self._turns(self._plan.builds, "a dependency updated"):
-            if number == 1 and isinstance(one, Bazel):
-                # Fetches the wheel.
-                one.lock(both[1][0], wheels.requirements(both[1][1]))
+            fetches = isinstance(one, Bazel)
+            if fetches and number == 1:
+                # Fetches the wheel, which is not timed, and so is the version that comes before.
+                one.lock(both[1][0], "")
                 one.build()
-                one.lock(lock, wheels.requirements(self._pins))
-                one.build()
-            text, pins = both[number % 2]
+                self._count("dependency", one)
+            text, pins = both[(number + fetches) % 2]
             # No engine has this layer in its cache.
             one.lock(text, f"{wheels.requirements(pins)}# {number}\n")
-            self._step("dependency", one, number)
+            self.figures.add("dependency", one.name, timed(one.build)[0])
+            if number == 1 and not fetches:
+                self._count("dependency", one)
 
-    def _step(self, row: str, one: Contender, number: int) -> None:
-        """Times the build after an edit; the first time, counts the bytes that it makes new."""
-        self.figures.add(row, one.name, timed(one.build)[0])
-        if number == 1:
-            new = images.pushed(self._blobs[one.name], images.blobs(one.layout()))
-            self.figures.add(f"{row} push", one.name, new / 1e6)
+    def _count(self, row: str, one: Contender) -> None:
+        """Enters the bytes of the image that was built last which are not in the first one."""
+        new = images.pushed(self._blobs[one.name], images.blobs(one.layout()))
+        self.figures.add(f"{row} push", one.name, new / 1e6)
 
     def _serve(self) -> None:
         if self._places.postgres is None:

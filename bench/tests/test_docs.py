@@ -6,6 +6,8 @@ from pathlib import Path
 from bench import comparison, page
 from bench.__main__ import FIGURES, PAGE, PART, PLOT
 from bench.comparison import Figures
+from bench.growth import __main__ as growth
+from bench.growth import report
 
 DOCS = Path(os.environ["DOCS"]).parent
 
@@ -26,3 +28,11 @@ def test_the_comparison_on_the_page_is_that_of_its_figures() -> None:
 
 def test_the_plot_is_that_of_its_figures() -> None:
     assert committed(PLOT) == comparison.plot(Figures.loads(committed(FIGURES)))
+
+
+def test_what_the_page_says_of_growth_is_that_of_its_figures() -> None:
+    found = report.Growth.loads(committed(growth.FIGURES))
+
+    whole = committed(growth.PAGE)
+    assert page.insert(whole, growth.PART, report.render(found)) == whole
+    assert committed(growth.PLOT) == report.draw(found)
