@@ -69,4 +69,6 @@ def test_the_tour_is_answered_as_the_readme_says() -> None:
             if own == documented:
                 own = json.loads(answer)["id"]
             # The example of a date is the same each time; a moment is not.
-            assert stable(answer.replace(own, documented)) == stable(printed), command
+            assert stable(answer.replace(own, documented)) == stable(printed), (
+                f"README.md prints another answer of {command}: write there what is on the left"
+            )
