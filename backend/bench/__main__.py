@@ -266,15 +266,18 @@ def compare_tracing(
 
 
 def _ratios(
-    service: list[dict[str, float]], bare: list[dict[str, float]]
+    servers: list[dict[str, float]], peers: list[dict[str, float]]
 ) -> dict[str, list[float]]:
     """The quartiles of the ratios of the rounds that ran one after the other."""
-    return {
-        name: statistics.quantiles(
-            (mine[name] / peer[name] for mine, peer in zip(service, bare, strict=True)), n=4
-        )
-        for name in ("rate", "p99")
-    }
+    found: dict[str, list[float]] = {}
+    for name in ("rate", "p99", "cpu"):
+        # A round may be too short for the kernel to have counted any processor time.
+        pairs = [
+            mine[name] / peer[name] for mine, peer in zip(servers, peers, strict=True) if peer[name]
+        ]
+        if len(pairs) > 1:
+            found[name] = statistics.quantiles(pairs, n=4)
+    return found
 
 
 def _median(rounds: list[dict[str, float]]) -> dict[str, float]:

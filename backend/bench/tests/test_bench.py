@@ -57,6 +57,15 @@ def test_each_server_is_first_as_often_as_the_others_and_one_round_does_not_coun
     assert result["ratios"]["one"]["rate"] == pytest.approx([0.9, 0.9, 0.9])
     assert result["ratios"]["other"]["rate"] == pytest.approx([0.5, 0.5, 0.5])
     assert set(result["ratios"]) == {"one", "other"}
+    assert set(result["ratios"]["one"]) == {"rate", "p99", "cpu"}
+
+
+def test_a_figure_that_the_peer_has_none_of_gives_no_ratio() -> None:
+    def load(_: str) -> dict[str, float]:
+        return {**figures(100.0), "cpu": 0.0}
+
+    result = bench.in_turn("x", ["bare", "one"], 3, load)
+    assert set(result["ratios"]["one"]) == {"rate", "p99"}
 
 
 def ratios(who: str, rate: float, p99: float) -> dict[str, dict[str, dict[str, list[float]]]]:
