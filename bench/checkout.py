@@ -35,7 +35,8 @@ class Checkout:
         """Takes a copy that is there, or will be; `startup` are more startup options of Bazel."""
         self.folder = folder
         self._output = folder.with_name(f"{folder.name}-output")
-        self._startup = [f"--output_base={self._output}", "--max_idle_secs=120", *startup]
+        # Others have their turn meanwhile. A server that nobody could end does so by itself.
+        self._startup = [f"--output_base={self._output}", "--max_idle_secs=900", *startup]
 
     def bazel(self, *arguments: str) -> str:
         """What a Bazel command prints; raises `BenchError` with its last lines if it fails."""

@@ -70,7 +70,6 @@ class Bazel:
         """`module` is the service's package, a path in the checkout."""
         self.name = name
         self.checkout = checkout
-        self._server = 0
         self._edited = checkout.folder / module / "__init__.py"
         self._text = self._edited.read_text()
 
@@ -92,9 +91,8 @@ class Bazel:
 
     def processor_seconds(self) -> float:
         """Of the server, its actions included: all that it has waited for (proc(5), `stat`)."""
-        if not self._server:
-            self._server = int(self.checkout.bazel("info", "server_pid"))
-        fields = Path(f"/proc/{self._server}/stat").read_text().rpartition(")")[2].split()
+        server = self.checkout.bazel("info", "server_pid").strip()
+        fields = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def change(self, number: int) -> None:
