@@ -6,11 +6,14 @@ threads here, so that the bytes do not depend on their number.
 
 import argparse
 import gzip
-import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from backports import zstd
+
+from rules.layers import tarball
+from rules.layers.tarball import Descriptor
 
 _LEVEL = 12
 
@@ -38,17 +41,14 @@ def repack(layer: Path, known: Path, output: Path, descriptor: Path) -> None:
         ValueError: the layer is not the one that its descriptor describes.
     """
     archive = gzip.decompress(layer.read_bytes())
-    described = json.loads(known.read_bytes())
-    found = f"sha256:{hashlib.sha256(archive).hexdigest()}"
-    if found != described["diffid"]:
-        raise ValueError(f"{layer.name}: expected diff ID {described['diffid']}, got {found}")
+    expected = json.loads(known.read_bytes())["diffid"]
+    found = tarball.digest(archive)
+    if found != expected:
+        raise ValueError(f"{layer.name}: expected diff ID {expected}, got {found}")
     content = packed(archive)
-    beside = Path(f"{output}.partial")
-    beside.write_bytes(content)
-    beside.rename(output)
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    made = described | {"digest": digest, "size": len(content), "compression": "zstd"}
-    descriptor.write_text(json.dumps(made) + "\n")
+    tarball.put(content, output)
+    made = Descriptor(tarball.digest(content), found, len(content), "zstd")
+    descriptor.write_text(json.dumps(asdict(made)) + "\n")
 
 
 def main() -> None:

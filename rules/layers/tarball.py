@@ -40,15 +40,22 @@ def write(tree: Tree, file: Path) -> tuple[Descriptor, list[Row]]:
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, entry in tree.sorted():
             contents.append(_add(archive, path, entry))
+    archived = plain.getvalue()
     # RFC 1952: no time and no name, an unknown system.
-    packed = deflate.gzip_compress(plain.getvalue(), _LEVEL)
+    packed = deflate.gzip_compress(archived, _LEVEL)
+    put(packed, file)
+    return Descriptor(digest(packed), digest(archived), len(packed)), contents
+
+
+def put(content: bytes | bytearray, file: Path) -> None:
+    """Writes a file beside its place and renames it, so that no half of it is ever there."""
     beside = Path(f"{file}.partial")
-    beside.write_bytes(packed)
+    beside.write_bytes(content)
     beside.rename(file)
-    return Descriptor(_digest(packed), _digest(plain.getvalue()), len(packed)), contents
 
 
-def _digest(content: bytes | bytearray) -> str:
+def digest(content: bytes | bytearray) -> str:
+    """As a descriptor has it (OCI image-spec, descriptor.md)."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 

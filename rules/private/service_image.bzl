@@ -59,7 +59,7 @@ def service_image(
         exclude: more files of what to leave out, see image/exclusions.toml.
         strip: whether wheels' ELF files lose what no process sees: symbol tables, debug information.
         compression: of the image's layers: `gzip`, which everything reads, or `zstd`, which is smaller and
-            quicker to unpack; containerd 1.5, Docker 23 and podman 4 read it, and those after them.
+            which old engines and registries do not take.
         licenses: the service's own licence, an SPDX expression.
         labels: more labels of the image.
         source: URL of the sources, for the label of a release.
