@@ -4,13 +4,15 @@ import json
 import resource
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 
 from tests.container import kernel
+from tests.container.namespaces import Identity
 from tests.container.needs import program
 from tests.kubernetes.manifests import Object
 
@@ -39,7 +41,7 @@ class PodmanError(Exception):
 
 
 class Podman:
-    """Runs podman. Use it as a context: at its end no pod is left.
+    """Runs podman. Use it as a context: at its end no pod and no container is left.
 
     It has to be in a mount, PID and network namespace of its own, as `container_test` gives it.
 
@@ -69,10 +71,13 @@ class Podman:
     def __enter__(self) -> Self:
         # Locks and leases that podman and its helpers keep there are nobody else's business.
         kernel.mount("run", "/run", "tmpfs")
+        # Podman keeps there what short names of images mean, and the builder root is read-only.
+        kernel.mount("cache", "/var/cache", "tmpfs")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.run("pod", "rm", "--all", "--force", "--time=0", check=False)
+        for kind in ("pod", "container"):
+            self.run(kind, "rm", "--all", "--force", "--time=0", check=False)
 
     def run(self, *arguments: str, check: bool = True, seconds: float = 120) -> str:
         """Runs podman and returns what it prints; raises `PodmanError` with what it says."""
@@ -138,6 +143,17 @@ class Podman:
                 state = self.inspect(container)["State"]
                 raise PodmanError(f"{container}: not {what} in {seconds:g} s: {state}\n{log}")
             time.sleep(0.2)
+
+
+@contextmanager
+def podman_below(scratch: Path, identity: Identity) -> Iterator[Podman]:
+    """Podman in a new folder of the tests' own; raises `PodmanError` for an ordinary user."""
+    if not identity.root:
+        raise PodmanError("podman's networks and limits are root's here. Run as root to test them")
+    folder = scratch / "podman"
+    folder.mkdir()
+    with Podman(folder) as made:
+        yield made
 
 
 def _ulimits() -> list[str]:

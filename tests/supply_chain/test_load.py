@@ -9,35 +9,29 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from deploy import definition
-from tests.container import kernel
+from tests.container import probe
 from tests.container.namespaces import Identity
-from tests.kubernetes.podman import Podman
+from tests.kubernetes.podman import Podman, podman_below
 
 LOAD = Path(os.environ["LOAD"])
 IMAGE = Path(os.environ["IMAGE"])
 PROGRAM = Path(os.environ["RUNFILES_DIR"], "rules_oci~/oci/private/load")
 SERVICE = definition.read(Path(os.environ["SERVICE"]))
+READY = f"http://127.0.0.1:{SERVICE['port']}{SERVICE['ready_path']}"
 NAME = "localhost/changed:latest"
 
 
 @pytest.fixture(scope="module")
 def podman(identity: Identity, scratch: Path) -> Iterator[Podman]:
-    if not identity.root:
-        pytest.fail("podman's networks and limits are root's here. Run as root to test them")
-    # Podman keeps there what short names of images mean, and the builder root is read-only.
-    kernel.mount("cache", "/var/cache", "tmpfs")
-    folder = scratch / "podman"
-    folder.mkdir()
-    with Podman(folder) as made:
+    with podman_below(scratch, identity) as made:
         yield made
-        made.run("rm", "--all", "--force", "--time=0", check=False)
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +47,6 @@ def load(podman: Podman, *command: str) -> str:
     assert done.returncode == 0, done.stdout + done.stderr
     # Podman says which name it loaded.
     return done.stdout.strip().rpartition(" ")[2]
-
-
-def ready() -> bool:
-    try:
-        answer = httpx.get(f"http://127.0.0.1:{SERVICE['port']}{SERVICE['ready_path']}")
-    except httpx.TransportError:
-        return False
-    return answer.status_code == httpx.codes.OK
 
 
 def layers(folder: Path) -> dict[str, int]:
@@ -123,7 +109,7 @@ def test_the_image_starts_from_what_podman_loaded(podman: Podman, loaded: str) -
     hardened = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
     mine = ["--name=service", "--tmpfs=/tmp", "--network=host"]
     podman.run("run", "--detach", *hardened, *mine, loaded)
-    podman.until(ready, "ready", "service")
+    podman.until(lambda: probe.status(READY) == HTTPStatus.OK, "ready", "service")
 
     podman.run("stop", "--time=35", "service")
 

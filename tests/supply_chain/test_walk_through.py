@@ -19,9 +19,8 @@ import pytest
 
 from rules.scan import packages
 from rules.verify.__main__ import REVISION
-from tests.container import kernel
 from tests.container.namespaces import Identity
-from tests.kubernetes.podman import Podman
+from tests.kubernetes.podman import Podman, podman_below
 from tests.supply_chain.registry import credentials, program, registry
 
 CRANE = str(Path(os.environ["CRANE"]).absolute())
@@ -139,15 +138,8 @@ def script(file: Path, text: str) -> None:
 
 @pytest.fixture
 def podman(identity: Identity, scratch: Path) -> Iterator[Podman]:
-    if not identity.root:
-        pytest.fail("podman's networks and limits are root's here. Run as root to test them")
-    # Podman keeps there what short names of images mean, and the builder root is read-only.
-    kernel.mount("cache", "/var/cache", "tmpfs")
-    folder = scratch / "podman"
-    folder.mkdir()
-    with Podman(folder) as made:
+    with podman_below(scratch, identity) as made:
         yield made
-        made.run("rm", "--all", "--force", "--time=0", check=False)
 
 
 def test_the_walk_through_does_what_it_says(tmp_path: Path, podman: Podman) -> None:

@@ -11,12 +11,13 @@ import httpx
 import pytest
 
 from serving.web.security import new_key
-from tests.container import kernel
+from tests.container import probe
 from tests.container.namespaces import Identity
-from tests.kubernetes.podman import Podman
+from tests.kubernetes.podman import Podman, podman_below
 
 DATABASE = "database"
 SERVICE = "service"
+URL = "http://127.0.0.1:8000"
 KEY, ENTRY = new_key("web")
 
 
@@ -33,17 +34,10 @@ def documented(page: str, ending: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def podman(identity: Identity, scratch: Path) -> Iterator[Podman]:
-    if not identity.root:
-        pytest.fail("podman's networks and limits are root's here. Run as root to test them")
-    # Podman keeps there what short names of images mean, and the builder root is read-only.
-    kernel.mount("cache", "/var/cache", "tmpfs")
-    folder = scratch / "podman"
-    folder.mkdir()
-    with Podman(folder) as made:
+    with podman_below(scratch, identity) as made:
         made.load(Path(os.environ["IMAGE"]), "localhost/todo-backend:latest")
         made.load(Path(os.environ["POSTGRES"]), "localhost/dev-postgres:latest")
         yield made
-        made.run("rm", "--all", "--force", "--time=0", check=False)
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +87,10 @@ def test_it_checks_migrates_examines_and_serves(podman: Podman, checkout: Path) 
     assert "database: PostgreSQL 17" in examined
 
     run(podman, checkout, command, "--detach", f"--name={SERVICE}")
-    with httpx.Client(base_url="http://127.0.0.1:8000", timeout=10, trust_env=False) as client:
-
-        def ready() -> bool:
-            try:
-                return client.get("/health/ready").status_code == httpx.codes.OK
-            except httpx.TransportError:
-                return False
-
-        podman.until(ready, "ready", SERVICE)
+    with httpx.Client(base_url=URL, timeout=10, trust_env=False) as client:
+        podman.until(
+            lambda: probe.status(f"{URL}/health/ready") == httpx.codes.OK, "ready", SERVICE
+        )
         assert client.get("/api/v1/todos").status_code == 401
         headers = {"Authorization": f"Bearer {KEY}"}
         assert client.get("/api/v1/todos", headers=headers).json()["items"] == []

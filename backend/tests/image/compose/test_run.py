@@ -10,13 +10,14 @@ import httpx
 import pytest
 
 from backend.tests.image.compose import composition
-from tests.container import kernel
+from tests.container import probe
 from tests.container.limits import LIMITS
 from tests.container.namespaces import Identity
-from tests.kubernetes.podman import Podman
+from tests.kubernetes.podman import Podman, podman_below
 from tools.dev.process import environment, python_command
 
 SECONDS = 120
+URL = "http://127.0.0.1:8000"
 WRITE = "import sys; open(sys.argv[1] + '/file', 'w')"
 
 
@@ -70,13 +71,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def podman(identity: Identity, scratch: Path) -> Iterator[Podman]:
-    if not identity.root:
-        pytest.fail("podman's networks and limits are root's here. Run as root to test them")
-    # Podman keeps there what short names of images mean, and the builder root is read-only.
-    kernel.mount("cache", "/var/cache", "tmpfs")
-    folder = scratch / "podman"
-    folder.mkdir()
-    with Podman(folder) as made:
+    with podman_below(scratch, identity) as made:
         made.load(Path(os.environ["IMAGE"]), "localhost/todo-backend:latest")
         made.load(Path(os.environ["POSTGRES"]), "localhost/dev-postgres:latest")
         yield made
@@ -94,15 +89,12 @@ def project(podman: Podman, scratch: Path) -> Iterator[Project]:
 
 @pytest.fixture(scope="module")
 def client(podman: Podman, project: Project) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url="http://127.0.0.1:8000", timeout=10, trust_env=False) as client:
-
-        def ready() -> bool:
-            try:
-                return client.get("/health/ready").status_code == httpx.codes.OK
-            except httpx.TransportError:
-                return False
-
-        podman.until(ready, "ready", project.container("backend"))
+    with httpx.Client(base_url=URL, timeout=10, trust_env=False) as client:
+        podman.until(
+            lambda: probe.status(f"{URL}/health/ready") == httpx.codes.OK,
+            "ready",
+            project.container("backend"),
+        )
         yield client
 
 

@@ -21,7 +21,7 @@ from tests.container.limits import LIMITS
 from tests.container.namespaces import Identity
 from tests.kubernetes import manifests as deployed
 from tests.kubernetes.manifests import Manifests, Object, rendered
-from tests.kubernetes.podman import Podman
+from tests.kubernetes.podman import Podman, podman_below
 
 NAME = deployed.service()["service"]
 SERVER = f"{NAME}-pod-{deployed.service()['container']}"
@@ -117,11 +117,7 @@ def prod() -> Manifests:
 
 @pytest.fixture(scope="module")
 def podman(identity: Identity, scratch: Path) -> Iterator[Podman]:
-    if not identity.root:
-        pytest.fail("podman's networks and limits are root's here. Run as root to test them")
-    folder = scratch / "podman"
-    folder.mkdir()
-    with Podman(folder) as made:
+    with podman_below(scratch, identity) as made:
         yield made
 
 
