@@ -1,5 +1,6 @@
 """Archives have the same bytes whatever the machine, and only what is meant."""
 
+import errno
 import gzip
 import hashlib
 import random
@@ -112,5 +113,21 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
 
     with pytest.raises(FileNotFoundError):
         tarball.write(broken, tmp_path / "l.tar.gz")
+
+    assert not (tmp_path / "l.tar.gz").exists()
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(file: Path, content: bytes) -> int:
+        with file.open("wb") as out:
+            out.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+
+    with pytest.raises(OSError, match="No space"):
+        tarball.write(tree(), tmp_path / "l.tar.gz")
 
     assert not (tmp_path / "l.tar.gz").exists()
