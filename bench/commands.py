@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What a Bazel in mid-build, or a container engine with mounts, may take to end.
 _SECONDS_TO_END = 60
 _SHOWN_LINES = 20
@@ -28,17 +29,37 @@ def terminable() -> Iterator[None]:
     """
 
     def leave(number: int, _frame: object) -> None:
-        for one in numbers:
+        for one in _ENDING:
             signal.signal(one, signal.SIG_IGN)
         raise SystemExit(128 + number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, leave) for number in numbers}
+    previous = {number: signal.signal(number, leave) for number in _ENDING}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Has signals that end the program take effect afterwards.
+
+    One that came while `Popen` starts a command would leave it running, unknown to anybody.
+    """
+    held: list[int] = []
+    # What is ignored, as by nohup, or ends the program at once, the command has to inherit.
+    handled = [number for number in _ENDING if callable(signal.getsignal(number))]
+    previous = {
+        number: signal.signal(number, lambda got, _frame: held.append(got)) for number in handled
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    for first in held[:1]:
+        signal.raise_signal(first)
 
 
 def run(
@@ -60,22 +81,24 @@ def run(
         tempfile.TemporaryFile("w+", errors="replace") as out,
         tempfile.TemporaryFile("w+", errors="replace") as said,
     ):
+        process = None
         try:
-            process = subprocess.Popen(
-                words,
-                cwd=folder,
-                env=here() if environment is None else environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=said,
-                start_new_session=True,
-            )
+            with _signals_held():
+                process = subprocess.Popen(
+                    words,
+                    cwd=folder,
+                    env=here() if environment is None else environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=said,
+                    start_new_session=True,
+                )
+            process.wait()
         except OSError as error:
             raise BenchError(f"{words[0]} cannot be started: {error}") from error
-        try:
-            process.wait()
         except BaseException:
-            end(process)
+            if process:
+                end(process)
             raise
         out.seek(0)
         said.seek(0)

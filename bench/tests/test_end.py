@@ -5,10 +5,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench.commands import BenchError, need, run
+from bench.commands import BenchError, need, run, terminable
 from bench.scratch import sweep
 from tools.dev.process import environment, python_command
 
@@ -47,6 +48,26 @@ def test_a_signal_ends_the_command_in_order_and_removes_the_folder(
     assert process.wait(_SECONDS) == 128 + number
     assert (tmp_path / "child").read_text() == "ended\n"
     assert list(tmp_path.glob("try-*")) == []
+
+
+def test_a_signal_while_a_command_is_being_started_ends_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def interrupted(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*words, **options))
+        signal.raise_signal(signal.SIGTERM)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+
+    with terminable(), pytest.raises(SystemExit) as ended:
+        run(["sleep", "60"])
+
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert started[0].poll() == -signal.SIGTERM
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
