@@ -10,7 +10,7 @@ import posixpath
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from rules.layers import canonical
 from rules.layers.tree import File, LayerError, Tree
@@ -57,13 +57,10 @@ def _one(source: tuple[str, bytes]) -> bytes | str:
         return str(error)
 
 
-def add(
-    tree: Tree, prefixes: Iterable[str], known: Callable[[str], bytes | None] = lambda _: None
-) -> None:
+def add(tree: Tree, prefixes: Iterable[str]) -> None:
     """Adds the .pyc of every source below the prefixes (relative to the root) to a tree.
 
-    `known` gives, for a source's path, one that was made before. Raises `LayerError` naming the
-    source that does not compile.
+    Raises `LayerError` naming the source that does not compile.
     """
     starts = tuple(f"{prefix.strip('/')}/" for prefix in prefixes)
     sources = [
@@ -71,11 +68,8 @@ def add(
         for path, file in tree.files()
         if path.startswith(starts) and path.endswith(".py")
     ]
-    made = {path: known(path) for path, _ in sources}
-    work = [(path, file.read()) for path, file in sources if made[path] is None]
-    results = dict(zip((path for path, _ in work), compiled_all(work), strict=True))
-    for path, file in sources:
-        result = made[path] or results[path]
+    results = compiled_all([(path, file.read()) for path, file in sources])
+    for (path, file), result in zip(sources, results, strict=True):
         if isinstance(result, str):
             raise LayerError(f"/{path} from {file.origin} does not compile: {result}")
         tree.add(cached(path), File(result, False, file.origin, (f"/{path}",)))

@@ -1,20 +1,13 @@
-"""Writes a tree as a tar.gz whose bytes depend on nothing but the tree."""
+"""Writes a tree as a tar.gz whose bytes depend on nothing but the tree and how it is parted."""
 
 import hashlib
-import io
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import deflate
-
-from rules.layers.tree import Directory, Entry, File, Tree
-
-# libdeflate's: the levels above take three times as long for 3 % less.
-_LEVEL = 9
-
-# What the contents say of one entry.
-Row = dict[str, str | int | list[str]]
+from rules.layers.part import Part, Row, archived, compressed, pack
+from rules.layers.tree import Tree
 
 
 @dataclass(frozen=True)
@@ -27,64 +20,56 @@ class Descriptor:
     compression: str = "gzip"
 
 
-def write(tree: Tree, file: Path) -> tuple[Descriptor, list[Row]]:
+def write(tree: Tree, file: Path, parts: Sequence[Part] = ()) -> tuple[Descriptor, list[Row]]:
     """Writes a layer beside its place and renames it; returns its descriptor and its contents.
 
-    Every entry belongs to 0:0, has the time 0, and mode 0755 or, for a file not executable, 0644.
-    The contents are a dict a path with keys path, type, mode, size, sha256, target, origin, and, of
-    a file that was made here, made_of, or of one that was stripped, stripped: the sha256 of what it
-    was before.
+    First comes what is of no part, with the folders of all, then part after part, and then the
+    archive's end. The tree is given what the parts have. A part stays as it is packed, unless
+    something before it has one of its files too, and the same; then it is packed without it.
+    Raises `LayerError` where two disagree on what a path is. The contents are in the archive's
+    order; `part.archived` says what is in a row.
     """
-    plain = io.BytesIO()
-    contents: list[Row] = []
-    with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path, entry in tree.sorted():
-            contents.append(_add(archive, path, entry))
-    archived = plain.getvalue()
-    # RFC 1952: no time and no name, an unknown system.
-    packed = deflate.gzip_compress(archived, _LEVEL)
+    files = [dict(part.files()) for part in parts]
+    for each in files:
+        for path, entry in each.items():
+            tree.add(path, entry)
+    rest = dict(tree.sorted())
+    kept: list[Part] = []
+    for part, each in zip(parts, files, strict=True):
+        own = {path: entry for path, entry in each.items() if rest[path] is entry}
+        if own:
+            kept.append(part if len(own) == len(each) else pack(own.items()))
+    placed = {f"{row['path']}" for part in kept for row in part.rows}
+    plain, rows = archived(
+        (path, entry) for path, entry in rest.items() if f"/{path}" not in placed
+    )
+    streams = [plain, *(part.unpacked() for part in kept)]
+    end = _end(sum(map(len, streams)))
+    if kept:
+        packed = b"".join([compressed(plain), *(part.packed for part in kept), compressed(end)])
+    else:
+        packed = compressed(plain + end)
     put(packed, file)
-    return Descriptor(digest(packed), digest(archived), len(packed)), contents
+    contents = [*rows, *(row for part in kept for row in part.rows)]
+    return Descriptor(digest(packed), digest(*streams, end), len(packed)), contents
 
 
-def put(content: bytes | bytearray, file: Path) -> None:
+def put(content: bytes, file: Path) -> None:
     """Writes a file beside its place and renames it, so that no half of it is ever there."""
     beside = Path(f"{file}.partial")
     beside.write_bytes(content)
     beside.rename(file)
 
 
-def digest(content: bytes | bytearray) -> str:
-    """As a descriptor has it (OCI image-spec, descriptor.md)."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+def digest(*content: bytes) -> str:
+    """Of what follows one another, as a descriptor has it (OCI image-spec, descriptor.md)."""
+    found = hashlib.sha256()
+    for each in content:
+        found.update(each)
+    return f"sha256:{found.hexdigest()}"
 
 
-def _add(archive: tarfile.TarFile, path: str, entry: Entry) -> Row:
-    header = tarfile.TarInfo(path)
-    header.mode = 0o755
-    row: Row = {"path": f"/{path}", "origin": entry.origin}
-    if isinstance(entry, File):
-        content = entry.read()
-        header.mode = 0o755 if entry.executable else 0o644
-        header.size = len(content)
-        archive.addfile(header, io.BytesIO(content))
-        digest = hashlib.sha256(content).hexdigest()
-        if entry.made_of:
-            row["made_of"] = list(entry.made_of)
-        if entry.stripped:
-            row["stripped"] = entry.stripped
-        return row | {
-            "type": "file",
-            "mode": f"{header.mode:04o}",
-            "size": len(content),
-            "sha256": digest,
-        }
-    if isinstance(entry, Directory):
-        header.type = tarfile.DIRTYPE
-        archive.addfile(header)
-        return row | {"type": "directory", "mode": "0755"}
-    header.type = tarfile.SYMTYPE
-    header.mode = 0o777
-    header.linkname = entry.target
-    archive.addfile(header)
-    return row | {"type": "symlink", "target": entry.target}
+def _end(size: int) -> bytes:
+    """What ends an archive of so many bytes: two blocks, and what fills the last record."""
+    blocks = 2 * tarfile.BLOCKSIZE
+    return bytes(blocks + -(size + blocks) % tarfile.RECORDSIZE)

@@ -1,7 +1,7 @@
 """The files of a layer before they are written: each path once, with where it came from."""
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,14 @@ class LayerError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """A regular file; `content` is bytes in hand or the place to read them from.
+    """A regular file; `content` is bytes in hand, the place to read them from, or what gives them.
 
     `made_of` are the absolute paths of the files that it was made of here, which need not be in the
     image; empty for one that is as its origin has it. `stripped` is the sha256, in hex, of what its
     origin has, of which what no process sees was taken out.
     """
 
-    content: bytes | Path
+    content: bytes | Path | Callable[[], bytes]
     executable: bool
     origin: str
     made_of: tuple[str, ...] = ()
@@ -27,7 +27,9 @@ class File:
 
     def read(self) -> bytes:
         """The file's bytes."""
-        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+        if isinstance(self.content, bytes):
+            return self.content
+        return self.content.read_bytes() if isinstance(self.content, Path) else self.content()
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,14 @@
 
 import argparse
 import fnmatch
-import hashlib
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-from rules.layers import bytecode, deb, runfiles, tarball
-from rules.layers.elf import ElfError
+from rules.layers import bytecode, deb, part, runfiles, tarball
 from rules.layers.exclusions import Exclusions
-from rules.layers.prepared import Prepared
+from rules.layers.part import Part
 from rules.layers.tree import Directory, File, LayerError, Symlink, Tree
 
 
@@ -48,16 +46,13 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--module", action="append", default=[], help="module that `python -m` has to find there"
     )
-    parser.add_argument(
-        "--prepared", type=Path, action="append", default=[], help="what was made of a wheel"
-    )
-    parser.add_argument("--strip", action="store_true", help="take ELF files of wheels stripped")
+    many("--part", ("PACKED", "CONTENTS"), "what is packed already: a wheel's entries")
     parser.add_argument("--origin", default="", help="what plain files are said to come from")
     return parser
 
 
 def build(options: argparse.Namespace) -> Tree:
-    """The tree that the arguments ask for; raises `LayerError`."""
+    """The tree that the arguments ask for, without what is packed; raises `LayerError`."""
     exclusions = Exclusions(options.exclude)
     tree = Tree()
     for file in options.deb:
@@ -78,11 +73,14 @@ def build(options: argparse.Namespace) -> Tree:
     for path in tree.paths():
         if path in exclusions:
             tree.remove(path)
-    prepared = Prepared(options.prepared)
-    if options.strip:
-        _strip(tree, prepared)
-    bytecode.add(tree, options.compile, prepared.byte_code)
+    bytecode.add(tree, options.compile)
     return tree
+
+
+def parts(options: argparse.Namespace) -> list[Part]:
+    """What is packed already, by the names of wheels."""
+    found = [part.read(Path(packed), Path(contents)) for packed, contents in options.part]
+    return sorted(found, key=lambda each: each.origin)
 
 
 def _add_runfiles(tree: Tree, options: argparse.Namespace) -> None:
@@ -92,22 +90,6 @@ def _add_runfiles(tree: Tree, options: argparse.Namespace) -> None:
         if path := places.of(runfile):
             origin = wheels.origin(runfile) or options.origin
             tree.add(path, File(Path(source), False, origin))
-
-
-def _strip(tree: Tree, prepared: Prepared) -> None:
-    for path, file in list(tree.files()):
-        try:
-            stripped = prepared.stripped(path)
-        except ElfError as error:
-            raise LayerError(
-                f"/{path} from {file.origin} cannot be stripped: {error}. Leave it out by "
-                "image/exclusions.toml, or say strip = False in service_image"
-            ) from None
-        if stripped is not None:
-            digest = hashlib.sha256(file.read()).hexdigest()
-            tree.remove(path)
-            made = replace(file, content=stripped, made_of=(f"/{path}",), stripped=digest)
-            tree.add(path, made)
 
 
 def _install(tree: Tree, package: deb.Deb) -> None:
@@ -137,12 +119,12 @@ def main() -> int:
     """Writes the layer, its descriptor and its contents."""
     options = _arguments().parse_args()
     try:
-        descriptor, contents = tarball.write(build(options), options.layer)
+        descriptor, contents = tarball.write(build(options), options.layer, parts(options))
     except LayerError as error:
         print(f"{options.layer.name}: {error}", file=sys.stderr)
         return 1
     options.descriptor.write_text(json.dumps(asdict(descriptor)) + "\n")
-    options.contents.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in contents))
+    options.contents.write_text(part.lines(contents))
     return 0
 
 

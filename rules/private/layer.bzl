@@ -3,10 +3,12 @@
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load(":providers.bzl", "LayerInfo", "ServiceInfo")
 load(":python_files.bzl", "PythonFilesInfo", "python_files")
+load(":recipe.bzl", "EXCLUSIONS", "PACKAGES")
 load(":transitions.bzl", "TRANSITION_ATTRS", "image_platform")
+load(":wheel_part.bzl", "WHEEL_ATTRS", "wheel_part")
 
 def _runfile(file):
-    # Byte-code beside wheels' sources has times and paths in it; the layer's is made anew.
+    # Byte-code beside sources of other repositories has times and paths in it; the layer's is made anew.
     if file.extension == "pyc":
         return None
     return ["--runfile", file.short_path, file.path]
@@ -33,6 +35,39 @@ def _sources(ctx):
     taken = {file: None for file in below.to_list()}
     return depset([file for file in sources.to_list() if file not in taken])
 
+def _compiled(folders, packages_path):
+    """Which of the folders say something of wheels; the wheels' own where that lies in one of them."""
+    for folder in folders:
+        if (packages_path + "/").startswith(folder.rstrip("/") + "/"):
+            return [packages_path]
+    return [folder for folder in folders if folder.startswith(packages_path + "/")]
+
+def _wheels(ctx):
+    """WheelInfo of each wheel in the layer, packed as the layer asks for it."""
+    wheels = depset(transitive = [target[PythonFilesInfo].wheels for target in ctx.attr.python]).to_list()
+    asked = struct(
+        compile = _compiled(ctx.attr.compile, ctx.attr.packages_path),
+        exclude = ctx.files.exclude,
+        packages_path = ctx.attr.packages_path,
+        strip = ctx.attr.strip,
+    )
+    if asked == struct(compile = [PACKAGES], exclude = [ctx.file._exclusions], packages_path = PACKAGES, strip = True):
+        return wheels
+    return [
+        wheel_part(
+            ctx,
+            name = "{}.wheels/{}".format(ctx.label.name, wheel.repository),
+            repository = wheel.repository,
+            files = wheel.files,
+            imports = wheel.imports,
+            exclude = asked.exclude,
+            packages_path = asked.packages_path,
+            compile = asked.compile,
+            strip = asked.strip,
+        )
+        for wheel in wheels
+    ]
+
 def _layer_impl(ctx):
     layer = ctx.actions.declare_file(ctx.label.name + ".tar.gz")
     descriptor = ctx.actions.declare_file(ctx.label.name + ".descriptor.json")
@@ -57,10 +92,10 @@ def _layer_impl(ctx):
     args.add_all(ctx.files.exclude, before_each = "--exclude")
     args.add_all(ctx.attr.compile, before_each = "--compile")
 
+    others = depset()
     packages = []
-    prepared = depset()
+    parts = []
     sources = depset()
-    wheels = depset()
     if ctx.attr.sources_path:
         args.add("--sources-path", ctx.attr.sources_path)
         args.add_all(ctx.attr.modules, before_each = "--module")
@@ -71,21 +106,20 @@ def _layer_impl(ctx):
             depset(transitive = [target[PyInfo].imports for target in ctx.attr.python]),
             before_each = "--import-root",
         )
-        packages += [target[PythonFilesInfo].packages for target in ctx.attr.python]
-        wheels = depset(transitive = [target[PythonFilesInfo].wheels for target in ctx.attr.python])
-        prepared = depset(transitive = [target[PythonFilesInfo].prepared for target in ctx.attr.python])
-        args.add_all(prepared, before_each = "--prepared")
-        if ctx.attr.strip:
-            args.add("--strip")
-    runfiles = depset(transitive = [sources, wheels])
+        others = depset(transitive = [target[PythonFilesInfo].others for target in ctx.attr.python])
+        packages = [target[PythonFilesInfo].packages for target in ctx.attr.python]
+        for wheel in _wheels(ctx):
+            args.add_all("--part", [wheel.packed, wheel.contents])
+            parts += [wheel.packed, wheel.contents]
+    runfiles = depset(transitive = [sources, others])
     args.add_all(runfiles, map_each = _runfile)
 
     ctx.actions.run(
         executable = ctx.executable._writer,
         arguments = [args],
         inputs = depset(
-            ctx.files.debs + ctx.files.files + ctx.files.executables + ctx.files.exclude,
-            transitive = [prepared, runfiles],
+            ctx.files.debs + ctx.files.files + ctx.files.executables + ctx.files.exclude + parts,
+            transitive = [runfiles],
         ),
         outputs = [layer, descriptor, contents],
         mnemonic = "ImageLayer",
@@ -111,7 +145,7 @@ layer = rule(
     implementation = _layer_impl,
     doc = "Writes one image layer, NAME.tar.gz, whose bytes depend on nothing but what it holds.",
     cfg = image_platform,
-    attrs = TRANSITION_ATTRS | {
+    attrs = TRANSITION_ATTRS | WHEEL_ATTRS | {
         "below": attr.label_list(providers = [LayerInfo], doc = "layers below this one in the image: files of the repository that they have stay out"),
         "compile": attr.string_list(doc = "folders whose Python sources get .pyc files beside them"),
         "debs": attr.label_list(allow_files = [".deb"], doc = "Debian packages to install: `@debian//NAME`, or `@debian//groups:GROUP`"),
@@ -119,7 +153,7 @@ layer = rule(
         "exclude": attr.label_list(allow_files = [".toml"], doc = "what to leave out, and why: TOML tables `exclude` and `keep` of globs and reasons"),
         "executables": attr.label_keyed_string_dict(allow_files = True, doc = "like `files`, for programs"),
         "files": attr.label_keyed_string_dict(allow_files = True, doc = "single files, and the paths they get"),
-        "join": attr.string_dict(doc = "paths, and globs of the files (in the layer) that are joined there"),
+        "join": attr.string_dict(doc = "paths, and globs of the files (in the layer, and of no wheel) that are joined there"),
         "modules": attr.string_list(doc = "modules that `python -m` has to find among the files below `sources_path`"),
         "packages_path": attr.string(doc = "folder that the wheels of `python` are installed to; they stay out without it"),
         "python": attr.label_list(aspects = [python_files], providers = [PyInfo], doc = "py_library targets, taken with all they depend on"),
@@ -127,6 +161,7 @@ layer = rule(
         "sources_path": attr.string(doc = "folder that the repository's own files of `python` are installed to; they stay out without it"),
         "strip": attr.bool(default = True, doc = "whether wheels' ELF files lose symbol tables and debug information"),
         "symlinks": attr.string_dict(doc = "links to make: path and target"),
+        "_exclusions": attr.label(default = EXCLUSIONS, allow_single_file = True),
         "_writer": attr.label(default = "//rules/layers:writer", executable = True, cfg = "exec"),
     },
 )

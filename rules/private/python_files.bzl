@@ -4,16 +4,17 @@ Apart, because they go into layers of their own, and a layer is written anew whe
 """
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load(":recipe.bzl", "PACKAGES")
+load(":recipe.bzl", "EXCLUSIONS", "PACKAGES")
+load(":wheel_part.bzl", "WHEEL_ATTRS", "wheel_part")
 
 PythonFilesInfo = provider(
     doc = "The files of a Python target and of all that it depends on.",
     fields = {
+        "others": "depset of File: what other repositories have and is of no wheel; PyInfo.imports says where in them",
         "packages": "depset of struct, one for each wheel: name, version, hash (the archive's sha256, or " +
                     "what is known of its beginning), metadata (tuple of File: its .dist-info)",
-        "prepared": "depset of File, one for each wheel: what rules/layers/wheel.py made of it for layers",
         "sources": "depset of File: what lies in, or is made in, this repository",
-        "wheels": "depset of File: what other repositories have; PyInfo.imports says where in them",
+        "wheels": "depset of WheelInfo, one for each wheel: packed as every service has it",
     },
 )
 
@@ -48,32 +49,25 @@ def _hash(label, tags):
     digits = label.repo_name.rpartition("_")[2]
     return _tag(tags, "pypi_sha256") or (digits if len(digits) == 8 and not digits.strip("0123456789abcdef") else "")
 
-def _runfile(file):
-    return ["--runfile", file.short_path, file.path]
-
-def _prepared(target, ctx, files):
+def _wheel(target, ctx, files):
     """What takes the time when a wheel goes into a layer, done once for all layers and services."""
-    arm64 = ctx.attr._arm64[platform_common.ConstraintValueInfo]
-    output = ctx.actions.declare_file(ctx.label.name + ".prepared")
-    args = ctx.actions.args()
-    args.set_param_file_format("multiline")
-    args.use_param_file("@%s", use_always = True)
-    args.add("--output", output)
-    args.add("--packages-path", PACKAGES)
-    args.add("--architecture", "arm64" if ctx.target_platform_has_constraint(arm64) else "amd64")
-    args.add_all("--strip", ctx.files._strip, expand_directories = False)
-    args.add_all(target[PyInfo].imports, before_each = "--import-root")
-    args.add_all(files, map_each = _runfile)
-    ctx.actions.run(
-        executable = ctx.executable._preparer,
-        arguments = [args],
-        inputs = depset(ctx.files._strip, transitive = [files]),
-        outputs = [output],
-        mnemonic = "ImageWheel",
-        progress_message = "Preparing %{label} for layers",
-        env = {"PYTHONHASHSEED": "0"},
+    repository = ctx.label.repo_name
+    return wheel_part(
+        ctx,
+        name = ctx.label.name,
+        repository = repository,
+        files = files,
+        # Its own: an update of what it depends on leaves it alone.
+        imports = tuple([
+            folder
+            for folder in target[PyInfo].imports.to_list()
+            if folder.partition("/")[0] == repository
+        ]),
+        exclude = [ctx.file._exclusions],
+        packages_path = PACKAGES,
+        compile = [PACKAGES],
+        strip = True,
     )
-    return output
 
 def _package(ctx):
     """The wheel that a target stands for, in a list; none for any other target."""
@@ -90,41 +84,38 @@ def _package(ctx):
 
 def _python_files_impl(target, ctx):
     dependencies = [
-        dependency[PythonFilesInfo]
+        dependency
         for name in ["data", "deps"]
         for dependency in _dependencies(ctx.rule, name)
         if PythonFilesInfo in dependency
     ]
-    sources = [dependency.sources for dependency in dependencies]
-    wheels = [dependency.wheels for dependency in dependencies]
-    packages = [dependency.packages for dependency in dependencies]
-
-    # The repository says whose files they are; the main one's name is empty. A wheel's byte-code is
-    # no input of layers, which make their own.
-    own = [] if "byte-code" in getattr(ctx.rule.attr, "tags", []) else _direct(target, ctx.rule)
-    if ctx.label.repo_name:
-        wheels += own
-    else:
-        sources += own
+    known = [dependency[PythonFilesInfo] for dependency in dependencies]
     package = _package(ctx)
-    prepared = [_prepared(target, ctx, depset(transitive = own))] if package else []
+
+    # A wheel's byte-code is no input of layers, which make their own.
+    own = [] if "byte-code" in getattr(ctx.rule.attr, "tags", []) else _direct(target, ctx.rule)
+    others = []
+    for dependency in dependencies:
+        # Helpers in the wheel's repository are of the wheel.
+        of_package = package and dependency.label.repo_name == ctx.label.repo_name
+        (own if of_package else others).append(dependency[PythonFilesInfo].others)
+
+    # The repository says whose files they are; the main one's name is empty.
+    if ctx.label.repo_name and not package:
+        others += own
+    wheel = [_wheel(target, ctx, depset(transitive = own))] if package else []
     return [PythonFilesInfo(
-        packages = depset(package, transitive = packages),
-        prepared = depset(prepared, transitive = [dependency.prepared for dependency in dependencies]),
-        sources = depset(transitive = sources),
-        wheels = depset(transitive = wheels),
+        others = depset(transitive = others),
+        packages = depset(package, transitive = [each.packages for each in known]),
+        sources = depset(transitive = [each.sources for each in known] + ([] if ctx.label.repo_name else own)),
+        wheels = depset(wheel, transitive = [each.wheels for each in known]),
     )]
 
 python_files = aspect(
     implementation = _python_files_impl,
     attr_aspects = ["data", "deps"],
-    attrs = {
-        "_arm64": attr.label(
-            default = "@platforms//cpu:aarch64",
-            providers = [platform_common.ConstraintValueInfo],
-        ),
-        "_preparer": attr.label(default = "//rules/layers:wheel", executable = True, cfg = "exec"),
-        "_strip": attr.label(default = "//rules/strip", cfg = "exec"),
+    attrs = WHEEL_ATTRS | {
+        "_exclusions": attr.label(default = EXCLUSIONS, allow_single_file = True),
     },
     doc = "Collects `PythonFilesInfo`. What a target makes of its `srcs` counts, not what it is made of.",
 )

@@ -9,17 +9,21 @@ import pytest
 from backports import zstd
 
 from rules.layers import repack, tarball
-from rules.layers.tests.test_tarball import TEXT, tree
+from rules.layers.part import Part, pack
+from rules.layers.tests.test_tarball import PART, TEXT, tree
 
 
-def made(folder: Path) -> tuple[Path, Path]:
-    descriptor, _ = tarball.write(tree(TEXT), folder / "l.tar.gz")
+def made(folder: Path, *parts: Part) -> tuple[Path, Path]:
+    descriptor, _ = tarball.write(tree(TEXT), folder / "l.tar.gz", parts)
     (folder / "l.json").write_text(json.dumps(asdict(descriptor)))
     return folder / "l.tar.gz", folder / "l.json"
 
 
-def test_the_archive_stays_and_the_descriptor_follows(tmp_path: Path) -> None:
-    layer, known = made(tmp_path)
+@pytest.mark.parametrize("parts", [(), (pack(PART),)], ids=["one member", "members"])
+def test_the_archive_stays_and_the_descriptor_follows(
+    parts: tuple[Part, ...], tmp_path: Path
+) -> None:
+    layer, known = made(tmp_path, *parts)
     output, descriptor = tmp_path / "l.tar.zst", tmp_path / "new.json"
 
     repack.repack(layer, known, output, descriptor)

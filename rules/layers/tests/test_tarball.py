@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rules.layers import tarball
+from rules.layers.part import pack
 from rules.layers.tree import Directory, File, Symlink, Tree
 
 LARGE = random.Random(1).randbytes(3_000_000) + bytes(2_000_000)
@@ -104,6 +105,48 @@ def test_a_layer_has_the_bytes_that_it_has_everywhere(tmp_path: Path) -> None:
 
     assert descriptor.digest == (
         "sha256:206fdee79cbb7ad0c8f59a708c237c008a6c46372e99023ad8ebadf86b413b03"
+    )
+
+
+PART = [("usr/share/text", File(TEXT, False, "a==1"))]
+
+
+def test_a_part_is_in_the_layer_as_it_is_packed(tmp_path: Path) -> None:
+    part = pack(PART)
+
+    tarball.write(tree(), tmp_path / "l.tar.gz", [part])
+
+    assert (tmp_path / "l.tar.gz").read_bytes().count(part.packed) == 1
+
+
+def test_the_descriptor_is_that_of_all_members(tmp_path: Path) -> None:
+    descriptor, _ = tarball.write(tree(), tmp_path / "l.tar.gz", [pack(PART)])
+
+    packed = (tmp_path / "l.tar.gz").read_bytes()
+    assert descriptor.digest == "sha256:" + hashlib.sha256(packed).hexdigest()
+    assert descriptor.diffid == "sha256:" + hashlib.sha256(gzip.decompress(packed)).hexdigest()
+    assert descriptor.size == len(packed)
+
+
+@pytest.mark.parametrize("size", [0, 1, 512, 9 * 512, 17 * 512, 18 * 512, 20 * 512])
+def test_a_layer_of_parts_ends_as_tar_ends(size: int, tmp_path: Path) -> None:
+    """Two empty blocks, and the record of 20 blocks is filled (POSIX.1-2024, ustar)."""
+    alone = Tree()
+    alone.add("file", File(b"x" * size, False, "a"))
+    tarball.write(alone, tmp_path / "alone.tar.gz")
+
+    tarball.write(Tree(), tmp_path / "part.tar.gz", [pack(alone.sorted())])
+
+    plain = gzip.decompress((tmp_path / "part.tar.gz").read_bytes())
+    assert plain == gzip.decompress((tmp_path / "alone.tar.gz").read_bytes())
+
+
+def test_a_layer_of_parts_has_the_bytes_that_it_has_everywhere(tmp_path: Path) -> None:
+    descriptor, _ = tarball.write(tree(), tmp_path / "l.tar.gz", [pack(PART)])
+
+    assert (
+        descriptor.digest
+        == "sha256:47c7ed3fae88873f344f34c1c13cec04b6c79cf730879eda304fea4020d4ae69"
     )
 
 

@@ -1,34 +1,34 @@
-"""What is made of a wheel beforehand is what a layer would have made itself, or a refusal."""
+"""A wheel is packed for layers without what is left out, stripped and compiled, or is refused."""
 
 import hashlib
 import json
-import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rules.layers import bytecode, wheel
+from rules.layers import bytecode, part, wheel
 from rules.layers.elf import ElfError
-from rules.layers.prepared import Prepared
+from rules.layers.part import Part
 from rules.layers.strip import Strip
-from rules.layers.tests.test_writer import Write, write
 
-__all__ = ["write"]
-
+ROOT = "site-packages"
 SOURCE = b"def f(): return 1\n"
-METADATA = "../fast/site-packages/fast-1.0.dist-info/METADATA"
+FAT = b"symbols and code"
 CONTENTS = {
-    "lib/fast/__init__.py": SOURCE,
-    "lib/fast/broken.py": b"?",
-    "lib/fast/core.so": b"symbols and code",
-    "lib/fast/torn.so": b"torn",
+    f"{ROOT}/fast-1.0.dist-info/METADATA": b"",
+    f"{ROOT}/fast-1.0.dist-info/RECORD": b"",
+    f"{ROOT}/fast/__init__.py": SOURCE,
+    f"{ROOT}/fast/core.so": FAT,
 }
+
+Pack = Callable[..., int]
 
 
 class Shorter(Strip):
     """Takes symbols from whatever has them."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         pass
 
     def stripped(self, content: bytes, architecture: str) -> bytes | None:
@@ -38,96 +38,113 @@ class Shorter(Strip):
 
 
 @pytest.fixture
-def prepared(tmp_path: Path) -> Path:
-    file = tmp_path / "fast.prepared"
-    wheel.prepare(file, CONTENTS, Shorter(), "amd64")
-    return file
+def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pack:
+    """Packs files of a wheel, by their path in its repository."""
+    monkeypatch.setattr(wheel, "Strip", Shorter)
+    (tmp_path / "x.toml").write_text('[exclude]\n"*/RECORD" = "differs"\n')
+
+    def run(contents: dict[str, bytes], *arguments: str) -> int:
+        words = [
+            *(f"--packed={tmp_path}/packed", f"--contents={tmp_path}/contents"),
+            *("--packages-path=/lib", "--import-root=fast/site-packages"),
+            *("--architecture=amd64", f"--exclude={tmp_path}/x.toml", *arguments),
+        ]
+        for number, (path, content) in enumerate(contents.items()):
+            source = tmp_path / str(number)
+            source.write_bytes(content)
+            words += ["--runfile", f"../fast/{path}", str(source)]
+        (tmp_path / "arguments").write_text("\n".join(words))
+        monkeypatch.setattr("sys.argv", ["wheel", f"@{tmp_path}/arguments"])
+        return wheel.main()
+
+    return run
 
 
-def runfiles(folder: Path, *names: str) -> list[str]:
-    """Arguments that install files of the wheel."""
-    found = ["--packages-path=/lib", "--import-root=fast/site-packages", "--compile=/lib"]
-    (folder / "METADATA").touch()
-    found += ["--runfile", METADATA, str(folder / "METADATA")]
-    for name in names:
-        (folder / name).write_bytes(CONTENTS[f"lib/fast/{name}"])
-        found += ["--runfile", f"../fast/site-packages/fast/{name}", str(folder / name)]
-    return found
+def packed(tmp_path: Path) -> Part:
+    return part.read(tmp_path / "packed", tmp_path / "contents")
 
 
 def entries(tmp_path: Path) -> dict[str, bytes]:
-    with tarfile.open(tmp_path / "layer") as archive:
-        return {
-            member.name: stream.read()
-            for member in archive
-            if member.isfile() and (stream := archive.extractfile(member))
-        }
+    return {path: file.read() for path, file in packed(tmp_path).files()}
 
 
-def test_byte_code_is_what_a_layer_makes_itself(prepared: Path) -> None:
-    found = Prepared([prepared])
+def test_a_part_has_files_and_byte_code_of_the_wheel_in_order(pack: Pack, tmp_path: Path) -> None:
+    assert pack(CONTENTS, "--compile=/lib") == 0
 
-    path = "lib/fast/__init__.py"
-    assert found.byte_code(path) == bytecode.compiled(path, SOURCE)
-    assert found.byte_code("lib/fast/broken.py") is None
-    assert found.byte_code("lib/other.py") is None
+    found = entries(tmp_path)
+    assert list(found) == [
+        "lib/fast/__init__.py",
+        "lib/fast/__pycache__/__init__.cpython-313.pyc",
+        "lib/fast/core.so",
+        "lib/fast-1.0.dist-info/METADATA",
+    ]
+    made = found["lib/fast/__pycache__/__init__.cpython-313.pyc"]
+    assert made == bytecode.compiled("lib/fast/__init__.py", SOURCE)
+    assert packed(tmp_path).origin == "fast==1.0"
 
 
-def test_the_same_wheel_gives_the_same_file_in_any_order(prepared: Path, tmp_path: Path) -> None:
-    again = tmp_path / "again"
-    wheel.prepare(again, dict(reversed(CONTENTS.items())), Shorter(), "amd64")
+def test_the_same_wheel_gives_the_same_bytes_in_any_order(pack: Pack, tmp_path: Path) -> None:
+    assert pack(CONTENTS) == 0
+    first = (tmp_path / "packed").read_bytes()
 
-    assert again.read_bytes() == prepared.read_bytes()
+    assert pack(dict(reversed(CONTENTS.items()))) == 0
+
+    assert (tmp_path / "packed").read_bytes() == first
 
 
-def test_a_layer_has_the_stripped_file_and_says_of_what_it_is(
-    write: Write, prepared: Path, tmp_path: Path
+def test_what_lies_in_no_folder_that_python_imports_from_stays_out(
+    pack: Pack, tmp_path: Path
 ) -> None:
-    arguments = runfiles(tmp_path, "__init__.py", "core.so")
+    assert pack({"bin/fast": b"run", f"{ROOT}/fast/__init__.py": SOURCE}) == 0
 
-    assert write(*arguments, f"--prepared={prepared}", "--strip") == 0
+    assert list(entries(tmp_path)) == ["lib/fast/__init__.py"]
 
-    assert entries(tmp_path)["lib/fast/core.so"] == b"code"
+
+def test_a_stripped_file_says_of_what_it_is(pack: Pack, tmp_path: Path) -> None:
+    assert pack(CONTENTS, "--strip=root") == 0
+
     rows = [json.loads(line) for line in (tmp_path / "contents").read_text().splitlines()]
-    (row,) = [row for row in rows if row["path"] == "/lib/fast/core.so"]
-    assert row["stripped"] == hashlib.sha256(CONTENTS["lib/fast/core.so"]).hexdigest()
+    (row,) = [row for row in rows if "stripped" in row]
+    assert row["path"] == "/lib/fast/core.so"
+    assert row["stripped"] == hashlib.sha256(FAT).hexdigest()
     assert row["sha256"] == hashlib.sha256(b"code").hexdigest()
     assert (row["origin"], row["made_of"]) == ("fast==1.0", ["/lib/fast/core.so"])
-    assert [row["path"] for row in rows if "stripped" in row] == ["/lib/fast/core.so"]
+    assert entries(tmp_path)["lib/fast/core.so"] == b"code"
 
 
-def test_a_layer_that_strips_nothing_is_the_one_without_preparation(
-    write: Write, prepared: Path, tmp_path: Path
-) -> None:
-    arguments = runfiles(tmp_path, "__init__.py", "core.so", "torn.so")
-    assert write(*arguments) == 0
-    alone = (tmp_path / "layer").read_bytes()
+def test_nothing_is_stripped_or_compiled_unasked(pack: Pack, tmp_path: Path) -> None:
+    assert pack(CONTENTS) == 0
 
-    assert write(*arguments, f"--prepared={prepared}") == 0
-
-    assert (tmp_path / "layer").read_bytes() == alone
-    assert entries(tmp_path)["lib/fast/core.so"] == CONTENTS["lib/fast/core.so"]
+    assert entries(tmp_path)["lib/fast/core.so"] == FAT
+    assert not [path for path in entries(tmp_path) if path.endswith(".pyc")]
 
 
 def test_what_cannot_be_stripped_stops_the_build_and_is_named_with_its_wheel(
-    write: Write, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = runfiles(tmp_path, "torn.so")
-
-    assert write(*arguments, f"--prepared={prepared}", "--strip") == 1
+    assert pack(CONTENTS | {f"{ROOT}/fast/torn.so": b"torn"}, "--strip=root") == 1
 
     told = capsys.readouterr().err
     assert "/lib/fast/torn.so from fast==1.0 cannot be stripped: it is torn, for amd64" in told
     assert "image/exclusions.toml, or say strip = False" in told
-    assert not (tmp_path / "layer").exists()
+    assert not (tmp_path / "packed").exists()
 
 
-def test_what_the_layer_leaves_out_may_be_broken(
-    write: Write, prepared: Path, tmp_path: Path
+def test_what_does_not_compile_stops_the_build_and_is_named_with_its_wheel(
+    pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "x.toml").write_text('[exclude]\n"/lib/fast/[bt]*" = "broken"\n')
-    arguments = runfiles(tmp_path, "__init__.py", "broken.py", "torn.so")
+    assert pack(CONTENTS | {f"{ROOT}/fast/broken.py": b"?"}, "--compile=/lib") == 1
 
-    assert (
-        write(*arguments, f"--prepared={prepared}", "--strip", f"--exclude={tmp_path}/x.toml") == 0
-    )
+    told = capsys.readouterr().err
+    assert "/lib/fast/broken.py from fast==1.0 does not compile" in told
+    assert not (tmp_path / "packed").exists()
+
+
+def test_what_is_left_out_may_be_broken(pack: Pack, tmp_path: Path) -> None:
+    (tmp_path / "y.toml").write_text('[exclude]\n"/lib/fast/[bt]*" = "broken"\n')
+    broken = {f"{ROOT}/fast/broken.py": b"?", f"{ROOT}/fast/torn.so": b"torn"}
+
+    arguments = ("--strip=root", "--compile=/lib", f"--exclude={tmp_path}/y.toml")
+    assert pack(CONTENTS | broken, *arguments) == 0
+
+    assert not [path for path in entries(tmp_path) if "broken" in path or "torn" in path]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from rules.layers import prepared
+from rules.layers import part
 from rules.layers.exclusions import Exclusions
 from rules.layers.tests.test_deb import member, package, tar
-from rules.layers.tree import LayerError
+from rules.layers.tree import File, LayerError
 from rules.layers.writer import main
 
 EXCLUSIONS = """
@@ -268,60 +268,76 @@ def test_a_module_to_run_has_to_be_in_the_layer(
     assert "expected a module rome to run" in capsys.readouterr().err
 
 
-@pytest.fixture
-def wheel(tmp_path: Path) -> tuple[str, ...]:
-    """Arguments for a wheel's two files, and what was made of each of them."""
-    for name in ("fat.so", "m.py"):
-        (tmp_path / name).write_bytes(b"symbols and all")
-    prepared.write(tmp_path / "made", {"lib/m.py": b"made before"}, {"lib/fat.so": b"slim"}, {})
-    return (
-        *("--executable", "/lib/fat.so", f"{tmp_path}/fat.so"),
-        *("--file", "/lib/m.py", f"{tmp_path}/m.py"),
-        *(f"--prepared={tmp_path}/made", "--compile=/lib"),
-    )
+def packed(folder: Path, name: str, files: dict[str, bytes], wheel: str = "") -> list[str]:
+    """Arguments for the part of a wheel."""
+    made = part.pack((path, File(content, False, wheel or name)) for path, content in files.items())
+    (folder / f"{name}.gz").write_bytes(made.packed)
+    (folder / f"{name}.jsonl").write_text(part.lines(made.rows))
+    return ["--part", f"{folder}/{name}.gz", f"{folder}/{name}.jsonl"]
 
 
-def test_a_file_of_a_wheel_is_taken_stripped_and_its_row_says_of_what(
-    write: Write, tmp_path: Path, wheel: tuple[str, ...]
-) -> None:
-    assert write(*wheel, "--strip") == 0
+def test_wheels_follow_what_is_of_none_by_their_names(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    last = packed(tmp_path, "two==1", {"lib/two.py": b"2"})
+    first = packed(tmp_path, "one==1", {"lib/deep/one.py": b"1"})
 
-    found = rows(tmp_path)
-    digest = hashlib.sha256(b"symbols and all").hexdigest()
-    assert found["/lib/fat.so"]["sha256"] == hashlib.sha256(b"slim").hexdigest()
-    assert found["/lib/fat.so"]["stripped"] == digest
-    assert found["/lib/fat.so"]["made_of"] == ["/lib/fat.so"]
-    assert "stripped" not in found["/lib/m.py"]
-    assert programs(tmp_path) == ["lib/fat.so"]
+    assert write("--file", "/lib/x", f"{tmp_path}/x", *last, *first, "--origin=me") == 0
 
-
-def test_a_file_of_a_wheel_is_taken_as_it_is_unless_told_otherwise(
-    write: Write, tmp_path: Path, wheel: tuple[str, ...]
-) -> None:
-    assert write(*wheel) == 0
-
-    assert "stripped" not in rows(tmp_path)["/lib/fat.so"]
-    assert rows(tmp_path)["/lib/fat.so"]["size"] == len(b"symbols and all")
+    with tarfile.open(tmp_path / "layer") as archive:
+        found = archive.getnames()
+    assert found == ["lib", "lib/deep", "lib/x", "lib/deep/one.py", "lib/two.py"]
+    # The contents are in the archive's order.
+    assert list(rows(tmp_path)) == [f"/{name}" for name in found]
+    origins = {path: row["origin"] for path, row in rows(tmp_path).items()}
+    assert (origins["/lib"], origins["/lib/deep"]) == ("me", "one==1")
 
 
-def test_byte_code_that_was_made_before_is_taken(
-    write: Write, tmp_path: Path, wheel: tuple[str, ...]
-) -> None:
-    """What is no Python would not compile."""
-    assert write(*wheel) == 0
-
-    made = rows(tmp_path)["/lib/__pycache__/m.cpython-313.pyc"]
-    assert made["sha256"] == hashlib.sha256(b"made before").hexdigest()
-
-
-def test_a_file_that_cannot_be_stripped_is_named(
+def test_two_wheels_that_disagree_on_a_file_are_both_named(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "x.so").write_bytes(b"x")
-    prepared.write(tmp_path / "made", {}, {}, {"lib/x.so": "no sections"})
+    one = packed(tmp_path, "one==1", {"lib/x.py": b"1"})
+    two = packed(tmp_path, "two==1", {"lib/x.py": b"2"})
 
-    words = ["--file", "/lib/x.so", f"{tmp_path}/x.so", f"--prepared={tmp_path}/made"]
-    assert write(*words, "--origin=x==1", "--strip") == 1
+    assert write(*two, *one) == 1
+
+    assert "/lib/x.py comes from one==1 and, different, two==1" in capsys.readouterr().err
+    assert not (tmp_path / "layer").exists()
+
+
+def test_a_file_that_two_wheels_have_is_there_once_and_of_the_first(
+    write: Write, tmp_path: Path
+) -> None:
+    one = packed(tmp_path, "one==1", {"lib/x.py": b"x", "lib/y.py": b"y"})
+    two = packed(tmp_path, "two==1", {"lib/x.py": b"x", "lib/z.py": b"z"})
+    assert write(*one, *packed(tmp_path, "alone", {"lib/z.py": b"z"}, "two==1")) == 0
+    alone = (tmp_path / "layer").read_bytes()
+
+    assert write(*one, *two) == 0
+
+    assert names(tmp_path) == ["lib/x.py", "lib/y.py", "lib/z.py"]
+    assert rows(tmp_path)["/lib/x.py"]["origin"] == "one==1"
+    # A wheel that is packed anew has the bytes of one that had never had the file.
+    assert (tmp_path / "layer").read_bytes() == alone
+
+
+def test_a_wheel_of_which_another_has_all_is_not_there(write: Write, tmp_path: Path) -> None:
+    one = packed(tmp_path, "one==1", {"lib/x.py": b"x", "lib/y.py": b"y"})
+    assert write(*one) == 0
+    alone = (tmp_path / "layer").read_bytes()
+
+    again = packed(tmp_path, "two==1", {"lib/y.py": b"y"})
+    assert write(*one, *again, *packed(tmp_path, "empty", {})) == 0
+
+    assert (tmp_path / "layer").read_bytes() == alone
+
+
+def test_a_wheels_file_below_anothers_is_an_error(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = packed(tmp_path, "one==1", {"lib/x": b"1"})
+    two = packed(tmp_path, "two==1", {"lib/x/y": b"2"})
+
+    assert write(*one, *two) == 1
 
     said = capsys.readouterr().err
-    assert "/lib/x.so from x==1 cannot be stripped: no sections" in said
+    assert "/lib/x/y from two==1 lies below /lib/x, which one==1 makes no directory" in said
