@@ -42,7 +42,9 @@ def gather(pinned: Iterable[Pin], store: Path, target: Path) -> None:
     """
     target.mkdir(exist_ok=True)
     for pin in pinned:
-        for wheel in store.glob(f"{pin.requirement}-*/*.whl"):
+        # A lock may allow several wheels; the one that was fetched last is in the image.
+        held = store.glob(f"{pin.requirement}-*/*.whl")
+        for wheel in sorted(held, key=lambda file: file.stat().st_mtime_ns, reverse=True):
             if _sha256(wheel) in pin.hashes:
                 shutil.copy2(wheel, target / wheel.name)
                 break

@@ -1,6 +1,7 @@
 """Wheels of an image: which, with which hashes, and another version in their place."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,3 +72,23 @@ def test_a_wheel_is_taken_from_the_store_by_its_hash(lock: Path, tmp_path: Path)
     (place / "anyio-4.16.0-py3-none-any.whl").write_bytes(b"torn")
     with pytest.raises(BenchError, match=r"anyio==4\.16\.0 is missing"):
         wheels.gather(pins, tmp_path / "store", tmp_path / "taken")
+
+
+def test_of_two_wheels_that_the_lock_allows_the_one_fetched_last_is_taken(
+    tmp_path: Path,
+) -> None:
+    contents = {"abi3": b"fetched last", "cp313": b"fetched first"}
+    hashes = " ".join(
+        f"--hash=sha256:{hashlib.sha256(one).hexdigest()}" for one in contents.values()
+    )
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"one==1.0 {hashes}\n")
+    for time, (name, content) in enumerate(reversed(contents.items())):
+        place = tmp_path / f"store/one==1.0-{name}"
+        place.mkdir(parents=True)
+        (place / f"one-1.0-{name}.whl").write_bytes(content)
+        os.utime(place / f"one-1.0-{name}.whl", (time, time))
+
+    wheels.gather(wheels.pins(lock, ["one==1.0"]), tmp_path / "store", tmp_path / "taken")
+
+    assert [file.name for file in (tmp_path / "taken").iterdir()] == ["one-1.0-abi3.whl"]

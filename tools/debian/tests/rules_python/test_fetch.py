@@ -95,6 +95,25 @@ def test_of_two_wheels_the_one_for_the_older_c_library_is_chosen(machine: Machin
     assert (machine.repository / f"site-packages/{names[0]}.txt").exists()
 
 
+@pytest.mark.parametrize(
+    ("chosen", "other"),
+    [
+        ("cp37-abi3-manylinux_2_5_x86_64", "cp313-cp313-manylinux_2_17_x86_64"),
+        ("cp313-cp313-manylinux_2_17_x86_64", "cp37-abi3-manylinux_2_17_x86_64"),
+    ],
+)
+def test_the_platform_is_weighed_before_interpreter_and_abi(
+    machine: Machine, chosen: str, other: str
+) -> None:
+    paths = [
+        wheel.make(machine.links, f"one-1.0-{tags}.whl", **{f"{tags}.txt": ""})
+        for tags in (other, chosen)
+    ]
+    done = machine.fetch("linux_x86_64", *map(sha256, paths))
+    assert done.returncode == 0, done.stderr
+    assert (machine.repository / f"site-packages/{chosen}.txt").exists()
+
+
 def test_a_wrong_hash_names_package_expected_actual_and_source(machine: Machine) -> None:
     path = wheel.make(machine.links, "one-1.0-py3-none-any.whl")
     done = machine.fetch("linux_x86_64", "0" * 64)

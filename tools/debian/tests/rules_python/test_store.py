@@ -66,6 +66,17 @@ def test_each_target_has_its_own(tmp_path: Path, pip: Index) -> None:
     assert pip.runs == [["one"], ["one"]]
 
 
+def test_what_was_fetched_by_another_preference_is_not_taken(
+    tmp_path: Path, pip: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = pip.wanted("one")
+    with monkeypatch.context() as before:
+        before.setattr(store, "_PREFERENCE", "interpreter, ABI, platform")
+        Store(tmp_path, X86).wheel(one)
+    Store(tmp_path, X86).wheel(one)
+    assert pip.runs == [["one"], ["one"]]
+
+
 def test_a_file_that_was_changed_is_fetched_again(tmp_path: Path, pip: Index) -> None:
     one = pip.wanted("one")
     path = Store(tmp_path, X86).wheel(one)

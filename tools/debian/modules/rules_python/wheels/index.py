@@ -69,7 +69,7 @@ def download(many: list[Wanted], target: Target, folder: Path) -> list[Path]:
     )
     command = [
         sys.executable,
-        *("-I", "-m", "pip", "download"),
+        *("-I", str(Path(__file__).with_name("preference.py")), "download"),
         *("--no-deps", "--require-hashes", "--only-binary=:all:", "--progress-bar=off"),
         *target.pip_options(),
         f"--dest={folder}",
@@ -106,7 +106,7 @@ def _run(command: list[str]) -> str:
 
 def _failure(wanted: Wanted, target: Target, output: str) -> str:
     """What to tell the person, from what pip wrote."""
-    if "No module named pip" in output:
+    if "No module named 'pip'" in output:
         return "pip is missing. On Debian: apt-get install python3-pip"
     if got := _GOT.search(output):
         return mismatch(wanted, got[1], _source(output))

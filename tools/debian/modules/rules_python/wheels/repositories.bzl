@@ -18,6 +18,7 @@ _PROGRAM = [
         "index.py",
         "lock.py",
         "metadata.py",
+        "preference.py",
         "repository.py",
         "store.py",
         "target.py",

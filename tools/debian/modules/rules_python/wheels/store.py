@@ -21,6 +21,9 @@ from tools.debian.modules.rules_python.wheels.error import WheelError
 from tools.debian.modules.rules_python.wheels.index import Wanted
 from tools.debian.modules.rules_python.wheels.target import Target
 
+# How one of several wheels is chosen. Those that were fetched before by another rule are not taken:
+# the image would be another one than on a new machine.
+_PREFERENCE = "platform, interpreter, ABI"
 # Seconds after which whoever asked is taken to be gone: its build was interrupted.
 _PATIENCE = 60
 
@@ -70,8 +73,9 @@ class Store:
                 raise
 
     def _place(self, wanted: Wanted) -> Path:
-        hashes = hashlib.sha256(" ".join(sorted(wanted.hashes)).encode()).hexdigest()
-        return self._folder / f"{wanted.requirement}-{hashes[:16]}"
+        chosen = " ".join([_PREFERENCE, *sorted(wanted.hashes)])
+        key = hashlib.sha256(chosen.encode()).hexdigest()[:16]
+        return self._folder / f"{wanted.requirement}-{key}"
 
     def _held(self, wanted: Wanted) -> Path | None:
         for wheel in self._place(wanted).glob("*.whl"):

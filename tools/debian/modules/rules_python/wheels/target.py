@@ -57,10 +57,11 @@ class Target:
         }
 
     def pip_options(self) -> list[str]:
-        """The options that make pip choose wheels for this target, best match first.
+        """The options that name the wheels for this target to pip, each kind's best first.
 
         Of two wheels that differ in the C library they need, the one that needs the older wins,
         as in rules_python 2.3.2: both adapters and original put the same files in an image.
+        `preference.py` has pip go by the platform before interpreter and ABI.
         """
         tags = []
         for minor in range(_OLDEST[self.cpu], _GLIBC[1] + 1):
