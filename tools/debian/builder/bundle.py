@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from tools.debian.builder import stages
 from tools.debian.builder.error import BuilderError
 
 FORMAT = 1
@@ -121,7 +122,7 @@ def unpack(bundle: Path, *, builder: Path, cache: Path) -> None:
             manifest = _manifest(bundle, archive)
             mark = cache / "bundles" / hashlib.sha256(manifest).hexdigest()
             members = _checked(bundle, manifest, builder)
-            if mark.exists() and builder.is_dir():
+            if mark.exists() and stages.reached(builder, tests=True):
                 return
             say(f"unpacking {bundle.name}, once")
             for member in members:
@@ -270,9 +271,14 @@ def _destination(member: Member, cache: Path) -> Path:
 
 
 def _place_root(bundle: Path, source: IO[bytes], member: Member, builder: Path) -> None:
-    if builder.is_dir():
+    if stages.reached(builder, tests=True):
         _compare(bundle, member, _copy(source, None))
         return
+    if builder.is_dir():
+        raise BuilderError(
+            f"{builder} lacks what tests call, and what {bundle} holds may be of other versions. "
+            f"End Bazel (tools/bazel shutdown), remove {builder}, and try again."
+        )
     builder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=builder.parent, prefix=f"{builder.name}.partial-"))
     owner = "--numeric-owner" if os.geteuid() == 0 else "--no-same-owner"

@@ -40,6 +40,7 @@ def _bundle(target: Path, workspace: Path, locks: Sequence[Path]) -> int:
         raise BuilderError("fetching failed, see above; nothing was written")
     cache = command.cache_folder(os.environ)
     builder = command.place(cache / "builder")
+    command.prepare(builder, tests=True)
     members = bundle.write(target, builder=builder, cache=cache, locks=locks)
     for title, prefix in (
         ("builder root", bundle.ROOT),

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.debian.builder import npm, sandbox, truststore
+from tools.debian.builder import npm, sandbox, stages, truststore
 from tools.debian.builder.error import BuilderError
 from tools.locks.error import LockError
 
@@ -41,14 +41,14 @@ def main(arguments: list[str]) -> int:
         if arguments[:1] == ["--uninstall"]:
             return _uninstall(arguments[1:], cache)
         builder = place(cache / "builder")
-        if not builder.is_dir() and split(arguments)[1] == "shutdown":
+        bazel = split(arguments)[1]
+        if not builder.is_dir() and bazel == "shutdown":
             # Without a root no server runs.
             return 0
         _check(cache)
         if file is not None:
             _unpack(file, builder, cache)
-        if not builder.is_dir():
-            _make(builder)
+        prepare(builder, tests=stages.tests(bazel))
         with contextlib.suppress(OSError):
             # The time of the last use: a root that nobody uses any more is removed some day.
             os.utime(f"{builder}.lock")
@@ -118,11 +118,11 @@ def place(folder: Path) -> Path:
     """Where the builder root is, once it is made.
 
     Its name is a hash of the recipe and of the program that follows it, so that changing either
-    makes a new root.
+    makes a new root. It is the same before and after what tests call has been added.
     """
-    maker = Path(__file__).with_name("root.py")
-    key = hashlib.sha256(RECIPE.read_bytes() + b"\0" + maker.read_bytes()).hexdigest()[:16]
-    return folder / key
+    makers = (Path(__file__).with_name(name) for name in ("root.py", "merge.py", "stages.py"))
+    text = b"\0".join(file.read_bytes() for file in (RECIPE, *makers))
+    return folder / hashlib.sha256(text).hexdigest()[:16]
 
 
 def split_bundle(
@@ -144,20 +144,27 @@ def split_bundle(
 
 
 def _unpack(file: Path, builder: Path, cache: Path) -> None:
-    from tools.debian.builder import bundle  # noqa: PLC0415 - see _make
+    from tools.debian.builder import bundle  # noqa: PLC0415 - see prepare
 
     bundle.unpack(file, builder=builder, cache=cache)
 
 
-def _make(builder: Path) -> None:
+def prepare(builder: Path, *, tests: bool) -> None:
+    """Makes the builder root where it is missing, or lacks what tests call though `tests`.
+
+    Raises:
+        BuilderError: it cannot be made or completed.
+    """
+    if stages.reached(builder, tests=tests):
+        return
     # Loading what makes a root would cost every other call a tenth of a second.
     from tools.debian.builder import recipe, root  # noqa: PLC0415
 
-    root.make(recipe.read(RECIPE), builder)
+    root.make(recipe.read(RECIPE), builder, tests=tests)
 
 
 def _uninstall(rest: list[str], cache: Path) -> int:
-    from tools.debian.builder import uninstall  # noqa: PLC0415 - see _make
+    from tools.debian.builder import uninstall  # noqa: PLC0415 - see prepare
 
     if rest:
         raise BuilderError(f"--uninstall: expected nothing after it, got {' '.join(rest)}")
@@ -172,7 +179,7 @@ def _run(arguments: list[str], builder: Path, cache: Path) -> int:
         startup = ["--batch", *startup]
     output = cache / "output"
     output.mkdir(parents=True, exist_ok=True)
-    bazel = ["/usr/bin/bazel", *_startup(builder.name, cache), *startup]
+    bazel = ["/usr/bin/bazel", *_startup(builder, cache), *startup]
     if command is None:
         return _in_root(bazel, builder, cache)
     if command != "run" or any(option.startswith("--script_path") for option in rest):
@@ -194,7 +201,7 @@ def _shown(rest: list[str]) -> list[str]:
     return [next((word for word in rest if not word.startswith("-")), "run")]
 
 
-def _startup(key: str, cache: Path) -> list[str]:
+def _startup(builder: Path, cache: Path) -> list[str]:
     options = [
         # The Debian package's own rc file has settings for building other Debian packages.
         "--nosystem_rc",
@@ -206,10 +213,10 @@ def _startup(key: str, cache: Path) -> list[str]:
         f"--host_jvm_args=-Xbootclasspath/a:/{sandbox.LABEL}",
         # A server of another builder root must not serve this one: Bazel starts a new server
         # when its startup options change.
-        f"--host_jvm_args=-Dbuilder.root={key}",
+        f"--host_jvm_args=-Dbuilder.root={builder.name}",
         f"--bazelrc={WORKSPACE}/tools/debian/bazelrc",
     ]
-    if store := truststore.ensure(cache):
+    if store := truststore.ensure(cache, builder):
         options += [
             f"--host_jvm_args=-Djavax.net.ssl.trustStore={store}",
             f"--host_jvm_args=-Djavax.net.ssl.trustStorePassword={truststore.PASSWORD}",

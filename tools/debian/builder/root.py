@@ -1,4 +1,7 @@
-"""Makes the builder root: mmdebstrap writes it beside its place, a rename puts it there."""
+"""Makes the builder root: mmdebstrap writes it beside its place, a rename puts it there.
+
+What tests alone call is added to a root that is there without it, when a test is asked for.
+"""
 
 import contextlib
 import fcntl
@@ -14,40 +17,60 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tools.debian.builder import stages
 from tools.debian.builder.error import BuilderError
+from tools.debian.builder.merge import merge
 from tools.debian.builder.recipe import Recipe
 from tools.debian.builder.sandbox import LABEL, OVERLAID_FILES, OVERLAID_FOLDERS
 from tools.locks import apt
 
 LABEL_TEXT = "build.label=7.7.1\n"
-VERSIONS = Path("builder-root.versions")
 # Stands in dpkg's database for the packages that the recipe omits.
 OMITTED = "builder-root-omitted"
 # What Bazel's client sets LC_CTYPE to for its server.
 LOCALE = "en_US.ISO-8859-1"
+# Of the packages of tests; nothing reads below /var. A path of before the merge of /usr goes there.
+_ADDED = ("bin", "etc", "lib", "lib64", "sbin", "usr")
+# mmdebstrap's own, or the person's.
+_NOT_ADDED = frozenset({"etc/apt", "etc/dpkg", "etc/fstab", *OVERLAID_FILES})
+# What apt 2 and 3 say where an addition would change a package on hold.
+_HELD = re.compile(r"have unmet dependencies|Held packages were changed")
 _LOG_LINES = 30
 _KEPT_SECONDS = 30 * 24 * 3600
+_SIZE = "0.2 GB to download, 0.6 GB on disk"
+_SIZE_OF_TESTS = "0.1 GB to download, 0.2 GB on disk"
+_SIZE_WITH_TESTS = "0.4 GB to download, 0.8 GB on disk"
 
 
-def make(recipe: Recipe, root: Path) -> None:
+def make(recipe: Recipe, root: Path, *, tests: bool = False) -> None:
     """Makes the root of a recipe, unless somebody else does so meanwhile: then waits for them.
 
-    Raises `BuilderError` when the root cannot be made; then nothing is left that a later call
-    would take for a root.
+    Args:
+        recipe: what goes in.
+        root: its place. A root that is there without what tests call is completed.
+        tests: whether what tests alone call goes in.
+
+    Raises:
+        BuilderError: the root cannot be made or completed. Then nothing is left that a later call
+            would take for one that is.
     """
     tools()
     root.parent.mkdir(parents=True, exist_ok=True)
     with _terminable(), _lock(Path(f"{root}.lock")) as lock:
-        if root.is_dir():
+        if stages.reached(root, tests=tests):
             return
         for stale in root.parent.glob(f"{root.name}.partial*"):
             _remove(stale)
-        _check_space(recipe, root.parent)
+        wanted = 0 if root.is_dir() else recipe.free_space
+        _check_space(wanted + (recipe.free_space_tests if tests else 0), root.parent)
         _forget(root.parent)
         partial = Path(f"{root}.partial")
         try:
-            _make(recipe, partial, lock)
-            partial.rename(root)
+            if root.is_dir():
+                _complete(recipe, root, partial, lock)
+            else:
+                _make(recipe, partial, lock, tests=tests)
+                partial.rename(root)
         except BaseException:
             _remove(partial)
             raise
@@ -117,35 +140,75 @@ def _lock(file: Path) -> Iterator[int]:
         yield handle.fileno()
 
 
-def _check_space(recipe: Recipe, cache: Path) -> None:
+def _check_space(needed: int, cache: Path) -> None:
     free = shutil.disk_usage(cache).free // 10**6
-    if free < recipe.free_space:
+    if free < needed:
         raise BuilderError(
-            f"{cache}: {free} MB free, {recipe.free_space} MB needed to make the builder root. "
+            f"{cache}: {free} MB free, {needed} MB needed to make the builder root. "
             "Free some, or set XDG_CACHE_HOME to a folder on another disk."
         )
 
 
-def _make(recipe: Recipe, partial: Path, lock: int) -> None:
-    sources = _sources(recipe)
+def _make(recipe: Recipe, partial: Path, lock: int, *, tests: bool) -> None:
     started = time.monotonic()
     _say(f"making the builder root from Debian {recipe.suite}, once")
-    _say("0.4 GB to download, 0.9 GB on disk")
-    log = Path(f"{partial}.log")
-    failures: list[str] = []
-    for name, base in sources:
-        _say(f"from {name}")
-        if _mmdebstrap(recipe, base, partial, log, lock):
-            break
-        tail = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-        failures.append(f"{name}:\n    " + "\n    ".join(tail))
-        _remove(partial)
-    else:
-        raise BuilderError("the builder root could not be made.\n" + "\n".join(failures))
+    _say(_SIZE_WITH_TESTS if tests else _SIZE)
+    packages = (*recipe.packages, *recipe.tests) if tests else recipe.packages
+    name = _from_any(recipe, partial, lock, [*_whole(recipe), f"--include={','.join(packages)}"])
     _finish(partial, recipe, name)
-    log.unlink(missing_ok=True)
+    if tests:
+        (partial / stages.TESTS).write_text(f"# with {stages.VERSIONS}\n")
     seconds = time.monotonic() - started
     _say(f"builder root ready in {partial.parent}, {seconds:.0f} s")
+
+
+def _complete(recipe: Recipe, root: Path, partial: Path, lock: int) -> None:
+    """Adds what tests call to a root: its files are moved in, and no script of a package runs."""
+    started = time.monotonic()
+    _say("adding to the builder root what tests call, once")
+    _say(_SIZE_OF_TESTS)
+    held = Path(f"{partial}.status")
+    held.write_text(holding((root / "var/lib/dpkg/status").read_text()))
+    try:
+        name = _from_any(recipe, partial, lock, _extracted(recipe, held))
+    except _MovedError as error:
+        raise BuilderError(
+            f"{error}\nThe mirror has packages that do not fit the builder root any more. Make it "
+            f"anew: end Bazel (tools/bazel shutdown), remove {root}, and try again."
+        ) from None
+    finally:
+        held.unlink()
+    versions = (partial / stages.TESTS).read_text()
+    merge(partial, root, _ADDED, _NOT_ADDED)
+    _remove(partial)
+    beside = root / f"{stages.TESTS}.partial"
+    beside.write_text(f"# Debian {recipe.suite}, from {name}\n{versions}")
+    beside.replace(root / stages.TESTS)
+    seconds = time.monotonic() - started
+    _say(f"builder root complete in {root.parent}, {seconds:.0f} s")
+
+
+class _MovedError(BuilderError):
+    """Packages would need others than those that are in the root."""
+
+
+def _from_any(recipe: Recipe, partial: Path, lock: int, options: Sequence[str]) -> str:
+    """Runs mmdebstrap with the first source that serves; returns how to call that."""
+    log = Path(f"{partial}.log")
+    failures: list[str] = []
+    held = False
+    for name, base in _sources(recipe):
+        _say(f"from {name}")
+        if _mmdebstrap(recipe, base, partial, log, lock, options):
+            log.unlink(missing_ok=True)
+            return name
+        text = log.read_text(errors="replace")
+        held |= _HELD.search(text) is not None
+        failures.append(f"{name}:\n    " + "\n    ".join(text.splitlines()[-_LOG_LINES:]))
+        _remove(partial)
+    raise (_MovedError if held else BuilderError)(
+        "the builder root could not be made.\n" + "\n".join(failures)
+    )
 
 
 def _sources(recipe: Recipe) -> list[tuple[str, str]]:
@@ -166,7 +229,56 @@ def _sources(recipe: Recipe) -> list[tuple[str, str]]:
     return found
 
 
-def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path, lock: int) -> bool:
+def _whole(recipe: Recipe) -> list[str]:
+    """Options of mmdebstrap for a root that nothing is of yet."""
+    excluding = " ".join(shlex.quote(f"path-exclude={glob}") for glob in recipe.exclude)
+    return [
+        "--variant=minbase",
+        # As options, mmdebstrap would give them to a Python program for each essential package
+        # too, which takes longer than removing what those bring.
+        f"--setup-hook=printf '%s\\n' {excluding} >\"$1/etc/dpkg/dpkg.cfg.d/builder-root\"",
+        # Alternatives of the JDK link manual pages into a folder that the exclusions leave out.
+        '--setup-hook=mkdir -p "$1/usr/share/man/man1"',
+        # Bazel's client starts its server in this locale, which tells Java to pass the bytes of
+        # paths through as they are; without it, only paths in ASCII are found. Nothing else is
+        # made of the sources of locales.
+        f'--customize-hook=chroot "$1" localedef -i en_US -f ISO-8859-1 {LOCALE}',
+        '--customize-hook=rm -r "$1/usr/share/i18n"',
+        *([f"--setup-hook={omitting(recipe.omit)}"] if recipe.omit else []),
+    ]
+
+
+def _extracted(recipe: Recipe, status: Path) -> list[str]:
+    """Options of mmdebstrap for a tree of what tests call, and nothing that the root has.
+
+    `status` is the root's database of dpkg.
+    """
+    versions = (
+        'cd "$1/var/cache/apt/archives" && '
+        f'for deb in *.deb; do dpkg-deb --show "$deb"; done >"$1/{stages.TESTS}"'
+    )
+    return [
+        "--variant=extract",
+        "--skip=output/dev",
+        *(f"--dpkgopt=path-exclude={glob}" for glob in recipe.exclude),
+        f"--setup-hook=upload {shlex.quote(str(status))} /var/lib/dpkg/status",
+        f"--extract-hook={versions}",
+        f"--include={','.join(recipe.tests)}",
+    ]
+
+
+def holding(status: str) -> str:
+    r"""A database of dpkg in which no package may be changed (dpkg(1), `hold`).
+
+    >>> holding("Package: a\nStatus: install ok installed\n")
+    'Package: a\nStatus: hold ok installed\n'
+    """
+    return re.sub(r"^Status: install ok", "Status: hold ok", status, flags=re.MULTILINE)
+
+
+def _mmdebstrap(
+    recipe: Recipe, base: str, partial: Path, log: Path, lock: int, options: Sequence[str]
+) -> bool:
     root = os.geteuid() == 0
     target = partial if root else Path(f"{partial}.tar")
     command = [
@@ -174,7 +286,6 @@ def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path, lock: int) 
         # unfinished root would reach through it.
         *(["unshare", "--mount", "--propagation", "private"] if root else []),
         "mmdebstrap",
-        "--variant=minbase",
         "--verbose",
         f"--mode={'root' if root else 'unshare'}",
         *(f"--aptopt={setting}" for setting in apt.transport()),
@@ -182,14 +293,7 @@ def _mmdebstrap(recipe: Recipe, base: str, partial: Path, log: Path, lock: int) 
         # A frozen archive's Release file has expired by nature; its signature still counts.
         *(['--aptopt=Acquire::Check-Valid-Until "false"'] if recipe.snapshot in base else []),
         "--dpkgopt=force-unsafe-io",
-        *(f"--dpkgopt=path-exclude={glob}" for glob in recipe.exclude),
-        # Alternatives of the JDK link manual pages into a folder that the exclusions leave out.
-        '--setup-hook=mkdir -p "$1/usr/share/man/man1"',
-        # Bazel's client starts its server in this locale, which tells Java to pass the bytes of
-        # paths through as they are; without it, only paths in ASCII are found.
-        f'--customize-hook=chroot "$1" localedef -i en_US -f ISO-8859-1 {LOCALE}',
-        *([f"--setup-hook={omitting(recipe.omit)}"] if recipe.omit else []),
-        f"--include={','.join(recipe.packages)}",
+        *options,
         recipe.suite,
         str(target),
         f"deb {base} {recipe.suite} main",
@@ -276,6 +380,8 @@ def progress(log: str) -> str:
     fetched = len(re.findall(r"^Get:\d+ ", last, re.MULTILINE))
     if not sizes:
         return "reading the package lists"
+    if "extracting archives" in last and not unpacked:
+        return f"unpacking: {fetched} packages"
     if configured and unpacked >= fetched:
         return f"configuring: {configured} of {max(unpacked, configured)} packages"
     if unpacked:
@@ -284,6 +390,9 @@ def progress(log: str) -> str:
 
 
 def _finish(partial: Path, recipe: Recipe, name: str) -> None:
+    for glob in recipe.exclude:
+        for path in partial.glob(glob.removeprefix("/")):
+            _remove(path)
     # The Debian package's settings for building other Debian packages; see _startup.
     (partial / "etc/bazel/bazelrc").unlink(missing_ok=True)
     label = partial / LABEL
@@ -298,7 +407,7 @@ def _finish(partial: Path, recipe: Recipe, name: str) -> None:
         place.touch()
     query = ["dpkg-query", f"--admindir={partial}/var/lib/dpkg", "--show"]
     listing = subprocess.run(query, capture_output=True, text=True, check=True).stdout
-    (partial / VERSIONS).write_text(f"# Debian {recipe.suite}, from {name}\n{listing}")
+    (partial / stages.VERSIONS).write_text(f"# Debian {recipe.suite}, from {name}\n{listing}")
 
 
 def _remove(path: Path) -> None:

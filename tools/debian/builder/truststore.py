@@ -16,9 +16,13 @@ _BEGIN = "-----BEGIN CERTIFICATE-----"
 _END = "-----END CERTIFICATE-----"
 
 
-def bundle() -> Path | None:
-    """The CA bundle in force: `SSL_CERT_FILE`, else Debian's."""
-    for name in (os.environ.get("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt"):
+_DEBIAN = Path("etc/ssl/certs/ca-certificates.crt")
+_MACHINE = Path("/")
+
+
+def bundle(builder: Path) -> Path | None:
+    """The CA bundle in force: `SSL_CERT_FILE`, else the machine's, else the builder root's."""
+    for name in (os.environ.get("SSL_CERT_FILE"), _MACHINE / _DEBIAN, builder / _DEBIAN):
         if name and Path(name).is_file() and Path(name).stat().st_size:
             return Path(name)
     return None
@@ -40,9 +44,9 @@ def _utf(text: str) -> bytes:
     return struct.pack(">H", len(text)) + text.encode()
 
 
-def ensure(cache: Path) -> Path | None:
+def ensure(cache: Path, builder: Path) -> Path | None:
     """The trust store for the bundle in force, made where it is missing; None without a bundle."""
-    source = bundle()
+    source = bundle(builder)
     if source is None:
         return None
     pem = source.read_text(errors="replace")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.debian.builder import bundle
+from tools.debian.builder import bundle, stages
 from tools.debian.builder.command import split_bundle
 from tools.debian.builder.error import BuilderError
 
@@ -30,6 +30,7 @@ def builder(tmp_path: Path) -> Path:
     (root / "usr/bin/program").chmod(0o755)
     (root / "bin").symlink_to("usr/bin")
     (root / "usr/bin/other name").write_text("x" * 100_000)
+    (root / stages.TESTS).touch()
     return root
 
 
@@ -102,6 +103,20 @@ def test_unpacking_twice_reads_only_the_manifest(tmp_path: Path, builder: Path, 
         torn.truncate(20_000)
     bundle.unpack(file, builder=root, cache=cache)
     assert not (root / "usr/bin/program").exists()
+
+
+def test_a_root_without_what_tests_call_is_not_mixed_with_another(
+    tmp_path: Path, builder: Path, file: Path
+) -> None:
+    root, cache = elsewhere(tmp_path, builder)
+    bundle.unpack(file, builder=root, cache=cache)
+    (root / stages.TESTS).unlink()
+    (root / "usr/bin/program").write_text("of another version")
+
+    with pytest.raises(BuilderError, match=rf"tools/bazel shutdown\), remove {root}, and try"):
+        bundle.unpack(file, builder=root, cache=cache)
+
+    assert (root / "usr/bin/program").read_text() == "of another version"
 
 
 def test_a_cache_without_any_package_stops_the_writing(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.debian.builder import command
+from tools.debian.builder import command, stages, truststore
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,44 @@ def test_bazelisk_can_be_asked_for_debians_bazel(tmp_path: Path) -> None:
     # Without a builder root there is nothing to shut down, and nothing is made for it.
     assert run_tool("shutdown", **asked, BAZEL_FROM="debian").returncode == 0
     assert run_tool("shutdown", **asked).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["build", "//image"], False),
+        (["run", "//:dev"], False),
+        (["--batch", "test", "//..."], True),
+        (["coverage", "//..."], True),
+        (["help", "test"], False),
+        ([], False),
+    ],
+)
+def test_a_root_gets_what_tests_call_when_a_test_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: list[str], expected: bool
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(command, "prepare", lambda _, *, tests: asked.append(tests))
+    monkeypatch.setattr(command, "_run", lambda *_: 0)
+
+    assert command.main(typed) == 0
+
+    assert asked == [expected]
+
+
+def test_the_root_keeps_its_name_and_options_when_it_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truststore, "ensure", lambda *_: None)
+    root = command.place(tmp_path)
+    before = command._startup(root, tmp_path)
+    root.mkdir()
+    (root / stages.TESTS).touch()
+
+    assert command.place(tmp_path) == root
+    # Bazel starts another server when a startup option changes.
+    assert command._startup(root, tmp_path) == before
 
 
 def test_shutting_down_makes_no_root_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,12 @@ GOOD = """
 suite = "forky"
 snapshot = "20261030T080801Z"
 free_space = 4000
+free_space_tests = 500
 [packages]
 zstd = "unpacks"
 git = "stamps"
+[tests]
+podman = "runs"
 [omit]
 gcc = "no C here"
 [exclude]
@@ -34,6 +37,8 @@ def test_a_recipe_names_its_packages_in_order(file: Path) -> None:
     assert found.packages == ("git", "zstd")
     assert found.exclude == ("/usr/share/man/*",)
     assert found.omit == ("gcc",)
+    assert found.tests == ("podman",)
+    assert (found.free_space, found.free_space_tests) == (4000, 500)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +49,9 @@ def test_a_recipe_names_its_packages_in_order(file: Path) -> None:
         ("git =", '"git; rm" =', "'git; rm' is not the name of a Debian package"),
         ("gcc =", '"gcc, x" =', "'gcc, x' is not the name of a Debian package"),
         ("gcc =", "git =", r"git is both in \[packages\] and in \[omit\]; remove one"),
+        ("podman =", "zstd =", r"zstd is both in \[packages\] and in \[tests\]; remove one"),
+        ("podman =", '"x y" =', "'x y' is not the name of a Debian package"),
+        ("[tests]\npodman", "other", "'tests' is missing"),
         ("[packages]", "[packages", "not TOML"),
     ],
 )

@@ -1,5 +1,6 @@
-"""The builder root is there as a whole or not at all."""
+"""The builder root is there as a whole or not at all, and so is what tests call."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.debian.builder import root
+from tools.debian.builder import root, stages
 from tools.debian.builder.error import BuilderError
 from tools.debian.builder.recipe import Recipe
 
@@ -21,6 +22,18 @@ for target; do case "$target" in *.partial) break;; esac; done
 mkdir -p "$target/usr/bin" "$target/etc/bazel" "$target/etc/ssl/certs" "$target/var/lib/dpkg"
 touch "$target/etc/bazel/bazelrc" "$target/var/lib/dpkg/status"
 echo "$@" > "$target/arguments"
+{end}
+"""
+
+# The same for what tests call, which is taken out of packages and not installed.
+EXTRACTING = """#!/bin/sh
+for target; do case "$target" in *.partial) break;; esac; done
+mkdir -p "$target/usr/bin" "$target/usr/lib/podman" "$target/etc/apt" "$target/etc/haproxy"
+for file in usr/bin/podman usr/lib/podman/netavark etc/haproxy/haproxy.cfg etc/apt/apt.conf; do
+    echo new >"$target/$file"
+done
+printf 'podman\\t5.8.6\\n' >"$target/builder-root.tests"
+echo "$@" >"$target/etc/haproxy/arguments"
 {end}
 """
 
@@ -55,7 +68,26 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def recipe() -> Recipe:
-    return Recipe("forky", "20261030T080801Z", ("git",), ("/usr/share/man/*",), 1)
+    return Recipe(
+        "forky",
+        "20261030T080801Z",
+        ("git",),
+        ("/usr/share/man/*",),
+        free_space=1,
+        tests=("podman",),
+        free_space_tests=1,
+    )
+
+
+@pytest.fixture
+def first(tmp_path: Path, recipe: Recipe, tools: Path) -> Path:
+    """A root of the first stage, at whose next call mmdebstrap gives what tests call."""
+    place = tmp_path / "cache/key"
+    root.make(recipe, place)
+    (place / "usr/lib").mkdir()
+    (place / "var/lib/dpkg/status").write_text(INSTALLED.format(name="git", wanted="libc6"))
+    program(tools / "mmdebstrap", EXTRACTING.format(end=""))
+    return place
 
 
 def program(file: Path, text: str) -> None:
@@ -78,6 +110,17 @@ def test_the_packages_and_the_mirror_reach_mmdebstrap(tmp_path: Path, recipe: Re
     assert "--include=git" in words
     assert "deb file:/mirror forky main" in words
     assert "path-exclude=/usr/share/man/*" in words
+
+
+def test_what_is_excluded_is_removed_where_an_essential_package_has_brought_it(
+    tmp_path: Path, recipe: Recipe, tools: Path
+) -> None:
+    brought = 'mkdir -p "$target/usr/share/man/man1"; touch "$target/usr/share/man/man1/ls.1.gz"'
+    program(tools / "mmdebstrap", MMDEBSTRAP.format(end=brought))
+
+    root.make(recipe, tmp_path / "cache/key")
+
+    assert not list((tmp_path / "cache/key/usr/share/man").iterdir())
 
 
 @pytest.mark.skipif(not Path("/usr/bin/apt-get").exists(), reason="apt is Debian's")
@@ -114,6 +157,143 @@ def test_an_omission_is_entered_before_apt_looks(tmp_path: Path) -> None:
     words = (tmp_path / "cache/key/arguments").read_text()
     assert "--setup-hook=cd" in words
     assert "Provides: gcc" in words
+
+
+def test_a_root_for_a_build_has_none_of_what_tests_call(tmp_path: Path, recipe: Recipe) -> None:
+    root.make(recipe, tmp_path / "cache/key")
+
+    assert "--include=git " in (tmp_path / "cache/key/arguments").read_text()
+    assert stages.reached(tmp_path / "cache/key", tests=False)
+    assert not stages.reached(tmp_path / "cache/key", tests=True)
+
+
+def test_a_test_as_the_first_command_makes_all_in_one_go(tmp_path: Path, recipe: Recipe) -> None:
+    root.make(recipe, tmp_path / "cache/key", tests=True)
+
+    assert "--include=git,podman " in (tmp_path / "cache/key/arguments").read_text()
+    assert stages.reached(tmp_path / "cache/key", tests=True)
+
+
+def test_a_later_test_adds_to_the_root_and_changes_nothing_in_it(
+    recipe: Recipe, first: Path
+) -> None:
+    (first / "etc/apt/apt.conf").write_text("the root's")
+    before = (first / "usr/bin").stat().st_ino
+
+    root.make(recipe, first, tests=True)
+
+    assert (first / "usr/bin").stat().st_ino == before
+    assert (first / "etc/apt/apt.conf").read_text() == "the root's"
+    added = ("usr/bin/podman", "usr/lib/podman/netavark", "etc/haproxy/haproxy.cfg")
+    assert [(first / path).read_text() for path in added] == ["new\n"] * 3
+    words = (first / "etc/haproxy/arguments").read_text()
+    assert "--variant=extract" in words
+    assert "--include=podman " in words
+    assert "podman\t5.8.6" in (first / "builder-root.tests").read_text()
+    assert sorted(path.name for path in first.parent.iterdir()) == ["key", "key.lock"]
+
+
+def test_what_was_added_once_is_not_added_again(recipe: Recipe, first: Path, tools: Path) -> None:
+    root.make(recipe, first, tests=True)
+    program(tools / "mmdebstrap", "#!/bin/sh\nexit 1\n")
+
+    root.make(recipe, first, tests=True)
+    root.make(recipe, first)
+
+
+def test_an_addition_that_fails_leaves_the_root_as_it_was(
+    recipe: Recipe, first: Path, tools: Path
+) -> None:
+    program(tools / "mmdebstrap", EXTRACTING.format(end="echo no space left >&2; exit 1"))
+
+    with pytest.raises(BuilderError, match="no space left"):
+        root.make(recipe, first, tests=True)
+
+    assert not (first / "usr/bin/podman").exists()
+    assert stages.reached(first, tests=False)
+    assert not stages.reached(first, tests=True)
+    left = sorted(path.name for path in first.parent.iterdir())
+    assert left == ["key", "key.lock", "key.partial.log"]
+
+
+def test_an_addition_that_was_interrupted_is_noticed_and_repeated(
+    recipe: Recipe, first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def interrupted(source: Path, target: Path) -> Path:
+        if source.name == "podman" and source.parent.name == "lib":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", interrupted)
+        with pytest.raises(OSError, match="No space left"):
+            root.make(recipe, first, tests=True)
+    assert (first / "usr/bin/podman").exists()
+    assert not stages.reached(first, tests=True)
+
+    root.make(recipe, first, tests=True)
+
+    assert (first / "usr/lib/podman/netavark").exists()
+    assert stages.reached(first, tests=True)
+
+
+def test_packages_that_do_not_fit_the_root_any_more_are_said_with_the_remedy(
+    recipe: Recipe, first: Path, tools: Path
+) -> None:
+    end = "echo 'The following packages have unmet dependencies:'; exit 1"
+    program(tools / "mmdebstrap", EXTRACTING.format(end=end))
+
+    with pytest.raises(BuilderError, match=rf"tools/bazel shutdown\), remove {first}, and try"):
+        root.make(recipe, first, tests=True)
+
+
+def test_nothing_is_added_through_a_link_that_leads_out_of_the_root(
+    tmp_path: Path, recipe: Recipe, first: Path
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (first / "usr/lib/podman").symlink_to(tmp_path / "outside")
+
+    with pytest.raises(BuilderError, match="usr/lib/podman leads out of the builder root"):
+        root.make(recipe, first, tests=True)
+
+    assert not list((tmp_path / "outside").iterdir())
+
+
+@pytest.mark.skipif(not Path("/usr/bin/apt-get").exists(), reason="apt is Debian's")
+def test_apt_refuses_an_addition_that_would_change_the_root(tmp_path: Path) -> None:
+    offered = "Package: {}\nVersion: 2\nArchitecture: all\nMaintainer: nobody\nDepends: {}\n"
+    offered += "Filename: ./x.deb\nSize: 1\nSHA256: 0\nDescription: for a test\n\n"
+    (tmp_path / "Packages").write_text(
+        offered.format("tool", "lib (>= 2)")
+        + offered.format("other", "lib (>= 1)")
+        + offered.format("lib", "tool | other")
+    )
+    (tmp_path / "sources.list").write_text(f"deb [trusted=yes] file:{tmp_path} ./\n")
+    status = INSTALLED.format(name="lib", wanted="").replace("Depends: \n", "")
+    (tmp_path / "status").write_text(root.holding(status))
+    for folder in ("lists/partial", "archives/partial"):
+        (tmp_path / folder).mkdir(parents=True)
+    options = {
+        "Dir::Etc::sourcelist": tmp_path / "sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::State": tmp_path,
+        "Dir::State::status": tmp_path / "status",
+        "Dir::Cache": tmp_path,
+        "APT::Sandbox::User": "",
+    }
+    apt = ["/usr/bin/apt-get", *(f"-o{name}={value}" for name, value in options.items())]
+    subprocess.run([*apt, "update"], capture_output=True, check=True)
+
+    def installed(name: str) -> subprocess.CompletedProcess[str]:
+        words = [*apt, "--simulate", "--yes", "install", name]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert "Inst other" in installed("other").stdout
+    refused = installed("tool")
+    assert refused.returncode
+    assert root._HELD.search(refused.stdout + refused.stderr), refused
 
 
 def test_nothing_is_left_where_mmdebstrap_fails(
@@ -277,6 +457,10 @@ def test_an_ordinary_user_is_told_the_line_for_root(
         (
             "Need to get 7 MB of a\nGet:1 a\nGet:2 b\nUnpacking a\n",
             "unpacking: 1 of 2 packages",
+        ),
+        (
+            "Need to get 7 MB of a\nGet:1 a\nGet:2 b\nI: extracting archives...\n",
+            "unpacking: 2 packages",
         ),
         (
             "Need to get 7 MB of a\nGet:1 a\nUnpacking a\nSetting up a\n",

@@ -49,11 +49,28 @@ def test_a_changed_bundle_makes_a_new_store(
     bundle = tmp_path / "bundle.pem"
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     bundle.write_text(PEM)
-    first = truststore.ensure(tmp_path)
+    first = truststore.ensure(tmp_path, tmp_path)
     bundle.write_text(PEM + PEM)
-    second = truststore.ensure(tmp_path)
+    second = truststore.ensure(tmp_path, tmp_path)
 
     assert first is not None
     assert second is not None
     assert first != second
     assert len(decode(second.read_bytes())) == 4
+
+
+def test_without_any_bundle_of_the_machine_the_builder_root_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truststore, "_MACHINE", tmp_path / "missing")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    bundle = tmp_path / "root/etc/ssl/certs/ca-certificates.crt"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text(PEM)
+
+    store = truststore.ensure(tmp_path, tmp_path / "root")
+
+    assert store is not None
+    assert decode(store.read_bytes()) == CERTIFICATES
+    bundle.unlink()
+    assert truststore.ensure(tmp_path, tmp_path / "root") is None
