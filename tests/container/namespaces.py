@@ -24,6 +24,7 @@ from tests.container.needs import NeedError
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _IFF_UP = 1
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # How long a test may take to clean up after SIGTERM before it is killed.
 _GRACE_SECONDS = 5
 
@@ -66,15 +67,18 @@ def inside(main: Callable[[Identity], int]) -> int:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"0 {user} 1")
         Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    # Until both processes know what to do with it, a signal waits.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     child = os.fork()
     if child == 0:
-        _begin(main, identity)
-    return _wait(child)
+        _begin(main, identity, mask)
+    return _wait(child, mask)
 
 
 def _has_every_id() -> bool:
     """Whether this user namespace has ids other than the caller's (user_namespaces(7))."""
-    return sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").open()) > 65536
+    lines = Path("/proc/self/uid_map").read_text().splitlines()
+    return sum(int(line.split()[2]) for line in lines) > 65536
 
 
 def _refused(identity: Identity, error: OSError) -> str:
@@ -90,11 +94,14 @@ def _refused(identity: Identity, error: OSError) -> str:
     )
 
 
-def _begin(main: Callable[[Identity], int], identity: Identity) -> NoReturn:
+def _begin(
+    main: Callable[[Identity], int], identity: Identity, mask: set[signal.Signals | int]
+) -> NoReturn:
     code = 1
     try:
         kernel.die_with_parent(signal.SIGKILL)
         signal.signal(signal.SIGTERM, _stop)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
         try:
             kernel.mount("proc", "/proc", "proc", _PROC_FLAGS)
@@ -133,15 +140,16 @@ def _loopback_up() -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", name, flags | _IFF_UP))
 
 
-def _wait(child: int) -> int:
+def _wait(child: int, mask: set[signal.Signals | int]) -> int:
     def forward(number: int, _: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGTERM)
         signal.signal(signal.SIGALRM, lambda _number, _frame: os.kill(child, signal.SIGKILL))
         signal.alarm(_GRACE_SECONDS)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _ENDING:
         signal.signal(number, forward)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code

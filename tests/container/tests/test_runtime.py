@@ -201,3 +201,26 @@ def test_namespaces_pass_on_sigterm() -> None:
 
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGTERM
+
+
+def test_a_sigterm_during_the_fork_is_passed_on_afterwards() -> None:
+    def wait(_: Identity) -> int:
+        signal.pause()
+        return 0
+
+    fork = os.fork
+
+    def interrupted() -> int:
+        child = fork()
+        if child:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return child
+
+    pid = fork()
+    if pid == 0:
+        os.fork = interrupted
+        os._exit(namespaces.inside(wait))
+
+    _, status = os.waitpid(pid, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGTERM
