@@ -10,8 +10,8 @@ Python/marshal.c.
 import marshal
 import struct
 import types
-from collections import Counter
 
+_SIZE = struct.Struct("<I").unpack_from
 _FLAG_REF = 0x80
 _REF = ord("r")
 _REFERENCE = 5
@@ -27,123 +27,97 @@ _LINE = 4
 _BEFORE_LINE, _AFTER_LINE = 8, 2
 
 
-class _Reader:
-    """Where each object ends, in the order in which they start, and how often each value occurs.
+class _Copy:
+    """Objects written again, in chunks; an object that was there before is the first one's place.
 
-    `following` is the number of the object after an object and its parts.
+    A place is an index among the chunks, of the one that begins with the object's type.
     """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self.ends: list[int] = []
-        self.following: list[int] = []
-        self.counts: Counter[bytes] = Counter()
+        self._chunks: list[bytes | int] = []
+        self._firsts: dict[bytes, int] = {}
+        self._repeated: set[int] = set()
 
-    def read(self, start: int) -> int:
-        """Reads one object and returns where it ends."""
-        data, number = self._data, len(self.ends)
-        self.ends.append(0)
-        self.following.append(0)
+    def object(self, start: int) -> int:
+        """Copies one object and returns where it ended."""
+        data = self._data
         kind, end = data[start], start + 1
         if kind in (_TEXT, _BYTES):
-            end += 4 + int.from_bytes(data[end : end + 4], "little")
+            end += 4 + _SIZE(data, end)[0]
+        elif kind in (_TUPLE, _FROZENSET):
+            return self._sequence(kind, start)
+        elif kind == _CODE:
+            return self._code(start)
         elif (size := _FIXED.get(kind)) is not None:
             end += size
-        elif kind in (_TUPLE, _FROZENSET):
-            count = int.from_bytes(data[end : end + 4], "little")
-            end += 4
-            for _ in range(count):
-                end = self.read(end)
-        elif kind == _CODE:
-            end += _COUNTS
-            for _ in range(_BEFORE_LINE):
-                end = self.read(end)
-            end += _LINE
-            for _ in range(_AFTER_LINE):
-                end = self.read(end)
         elif kind == _LONG:
             end += 4 + 2 * abs(int.from_bytes(data[end : end + 4], "little", signed=True))
         else:
             raise ValueError(f"marshal type {chr(kind)!r} is not one that code objects hold")
-        self.ends[number] = end
-        self.following[number] = len(self.ends)
-        if _is_shareable(kind, end - start):
-            self.counts[data[start:end]] += 1
+        whole = data[start:end]
+        # A reference takes its place, which has five bytes.
+        if end - start > _REFERENCE:
+            chunks = self._chunks
+            here = len(chunks)
+            place = self._firsts.setdefault(whole, here)
+            if place != here:
+                self._repeated.add(place)
+                chunks.append(place)
+                return end
+        self._chunks.append(_text(whole[5:]) if kind == _TEXT else whole)
         return end
 
-
-class _Writer:
-    def __init__(self, data: bytes, reader: _Reader) -> None:
-        self._data = data
-        self._ends, self._following = reader.ends, reader.following
-        self._counts = reader.counts
-        self._places: dict[bytes, int] = {}
-        self._number = 0
-        self.out = bytearray()
-
-    def write(self, start: int) -> int:
-        """Writes one object again and returns where it ended."""
-        data, number = self._data, self._number
-        end = self._ends[number]
-        kind, flag = data[start], 0
-        if _is_shareable(kind, end - start):
-            whole = data[start:end]
-            if self._counts[whole] > 1:
-                place = self._places.get(whole)
-                if place is not None:
-                    self.out += struct.pack("<BI", _REF, place)
-                    self._number = self._following[number]
-                    return end
-                # The reader numbers an object when it starts, before its parts.
-                self._places[whole] = len(self._places)
-                flag = _FLAG_REF
-        self._number = number + 1
-        if kind == _TEXT:
-            self._text(flag, data[start + 5 : end])
-        elif kind in (_TUPLE, _FROZENSET):
-            self._sequence(kind, flag, start)
-        elif kind == _CODE:
-            self._code(start)
-        else:
-            self.out.append(kind | flag)
-            self.out += data[start + 1 : end]
-        return end
-
-    def _sequence(self, kind: int, flag: int, start: int) -> None:
-        size = self._data[start + 1 : start + 5]
+    def _sequence(self, kind: int, start: int) -> int:
+        place, end = len(self._chunks), start + 5
+        size = self._data[start + 1 : end]
         count = int.from_bytes(size, "little")
-        if kind == _TUPLE and count < 256:
-            self.out += bytes((ord(")") | flag, count))
-        else:
-            self.out.append(kind | flag)
-            self.out += size
-        start += 5
+        short = kind == _TUPLE and count < 256
+        self._chunks.append(bytes((ord(")"), count)) if short else bytes((kind,)) + size)
         for _ in range(count):
-            start = self.write(start)
+            end = self.object(end)
+        if end - start > _REFERENCE:
+            first = self._firsts.setdefault(self._data[start:end], place)
+            if first != place:
+                self._repeated.add(first)
+                # No part of it is a first one.
+                self._chunks[place:] = [first]
+        return end
 
-    def _code(self, start: int) -> None:
-        self.out += self._data[start : start + 1 + _COUNTS]
-        start += 1 + _COUNTS
+    def _code(self, start: int) -> int:
+        # Code keeps its identity: it is no other's repetition.
+        end = start + 1 + _COUNTS
+        self._chunks.append(self._data[start:end])
         for _ in range(_BEFORE_LINE):
-            start = self.write(start)
-        self.out += self._data[start : start + _LINE]
-        start += _LINE
+            end = self.object(end)
+        self._chunks.append(self._data[end : end + _LINE])
+        end += _LINE
         for _ in range(_AFTER_LINE):
-            start = self.write(start)
+            end = self.object(end)
+        return end
 
-    def _text(self, flag: int, text: bytes) -> None:
-        if not text.isascii():
-            self.out += struct.pack("<BI", _TEXT | flag, len(text))
-        elif len(text) < 256:
-            self.out += bytes((ord("z") | flag, len(text)))
-        else:
-            self.out += struct.pack("<BI", ord("a") | flag, len(text))
-        self.out += text
+    def joined(self) -> bytes:
+        """All of it; what is repeated is marked, and its repetitions refer to it."""
+        # The reader numbers an object when it starts, before its parts.
+        numbers = {place: number for number, place in enumerate(sorted(self._repeated))}
+        references = {place: struct.pack("<BI", _REF, number) for place, number in numbers.items()}
+        found = []
+        for place, chunk in enumerate(self._chunks):
+            if isinstance(chunk, int):
+                found.append(references[chunk])
+            elif place in references:
+                found.append(bytes((chunk[0] | _FLAG_REF,)) + chunk[1:])
+            else:
+                found.append(chunk)
+        return b"".join(found)
 
 
-def _is_shareable(kind: int, size: int) -> bool:
-    """Whether a reference takes its place: that has five bytes; code keeps its identity."""
-    return kind != _CODE and size > _REFERENCE
+def _text(text: bytes) -> bytes:
+    if not text.isascii():
+        return struct.pack("<BI", _TEXT, len(text)) + text
+    if len(text) < 256:
+        return bytes((ord("z"), len(text))) + text
+    return struct.pack("<BI", ord("a"), len(text)) + text
 
 
 def dumps(code: types.CodeType) -> bytes:
@@ -151,9 +125,6 @@ def dumps(code: types.CodeType) -> bytes:
 
     Raises `ValueError` for what the compiler makes no constant of.
     """
-    data = marshal.dumps(code, 2)
-    reader = _Reader(data)
-    reader.read(0)
-    writer = _Writer(data, reader)
-    writer.write(0)
-    return bytes(writer.out)
+    copy = _Copy(marshal.dumps(code, 2))
+    copy.object(0)
+    return copy.joined()

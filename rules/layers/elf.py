@@ -6,7 +6,7 @@ segment are for linkers and debuggers.
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _MAGIC = b"\x7fELF"
 _HEADER = 64
@@ -27,8 +27,7 @@ class ElfError(ValueError):
     """The file is not as expected; the text says what was expected and what came."""
 
 
-@dataclass(frozen=True)
-class _Segment:
+class _Segment(NamedTuple):
     kind: int
     flags: int
     offset: int
@@ -38,8 +37,7 @@ class _Segment:
     align: int
 
 
-@dataclass(frozen=True)
-class _Section:
+class _Section(NamedTuple):
     name: str
     kind: int
     flags: int
@@ -47,8 +45,7 @@ class _Section:
     size: int
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(NamedTuple):
     content: bytes
     kind: int
     entry: int

@@ -10,10 +10,9 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import deflate
 
@@ -26,8 +25,7 @@ _LEVEL = 9
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A gzip member of entries, none of which is a folder's, and their rows of the contents."""
 
     packed: bytes
@@ -49,7 +47,7 @@ class Part:
             yield (
                 path,
                 File(
-                    partial(self._content, path),
+                    partial(_content, self.packed, path),
                     row["mode"] == "0755",
                     row["origin"],
                     tuple(row.get("made_of", ())),
@@ -57,17 +55,26 @@ class Part:
                 ),
             )
 
-    def _content(self, path: str) -> bytes:
-        return self._contents[path]
 
-    @cached_property
-    def _contents(self) -> Mapping[str, bytes]:
-        with tarfile.open(fileobj=io.BytesIO(self.unpacked())) as archive:
-            return {
-                member.name: stream.read()
-                for member in archive
-                if (stream := archive.extractfile(member))
-            }
+def _content(packed: bytes, path: str) -> bytes:
+    return _contents(packed)[path]
+
+
+@cache
+def _contents(packed: bytes) -> Mapping[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        return {
+            member.name: stream.read()
+            for member in archive
+            if (stream := archive.extractfile(member))
+        }
+
+
+def put(content: bytes, file: Path) -> None:
+    """Writes a file beside its place and renames it, so that no half of it is ever there."""
+    beside = Path(f"{file}.partial")
+    beside.write_bytes(content)
+    beside.rename(file)
 
 
 def pack(entries: Iterable[tuple[str, Entry]]) -> Part:

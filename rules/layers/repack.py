@@ -7,12 +7,11 @@ threads here, so that the bytes do not depend on their number.
 import argparse
 import gzip
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from backports import zstd
 
-from rules.layers import tarball
+from rules.layers import part, tarball
 from rules.layers.tarball import Descriptor
 
 _LEVEL = 12
@@ -46,9 +45,9 @@ def repack(layer: Path, known: Path, output: Path, descriptor: Path) -> None:
     if found != expected:
         raise ValueError(f"{layer.name}: expected diff ID {expected}, got {found}")
     content = packed(archive)
-    tarball.put(content, output)
+    part.put(content, output)
     made = Descriptor(tarball.digest(content), found, len(content), "zstd")
-    descriptor.write_text(json.dumps(asdict(made)) + "\n")
+    descriptor.write_text(json.dumps(made._asdict()) + "\n")
 
 
 def main() -> None:

@@ -3,8 +3,6 @@
 Wheels carry symbol tables and debug information that are larger than the code itself.
 """
 
-import subprocess
-import tempfile
 from pathlib import Path
 
 from rules.layers import elf
@@ -37,6 +35,10 @@ class Strip:
         return made
 
     def _run(self, content: bytes) -> bytes:
+        # Few wheels have an ELF file, and each has a process of its own that starts.
+        import subprocess  # noqa: PLC0415
+        import tempfile  # noqa: PLC0415
+
         with tempfile.TemporaryDirectory(prefix="strip-") as folder:
             before, after = Path(folder, "before"), Path(folder, "after")
             before.write_bytes(content)

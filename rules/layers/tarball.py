@@ -3,15 +3,14 @@
 import hashlib
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from rules.layers.part import Part, Row, archived, compressed, pack
+from rules.layers.part import Part, Row, archived, compressed, pack, put
 from rules.layers.tree import Tree
 
 
-@dataclass(frozen=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """A written layer (OCI image-spec, descriptor.md): digests as "sha256:...", size in bytes."""
 
     digest: str
@@ -52,13 +51,6 @@ def write(tree: Tree, file: Path, parts: Sequence[Part] = ()) -> tuple[Descripto
     put(packed, file)
     contents = [*rows, *(row for part in kept for row in part.rows)]
     return Descriptor(digest(packed), digest(*streams, end), len(packed)), contents
-
-
-def put(content: bytes, file: Path) -> None:
-    """Writes a file beside its place and renames it, so that no half of it is ever there."""
-    beside = Path(f"{file}.partial")
-    beside.write_bytes(content)
-    beside.rename(file)
 
 
 def digest(*content: bytes) -> str:

@@ -1,17 +1,20 @@
-"""The files of a layer before they are written: each path once, with where it came from."""
+"""The files of a layer before they are written: each path once, with where it came from.
+
+What wheels' programs load has named tuples: data classes take longer to import than a small wheel
+takes to be packed, and there are fifty.
+"""
 
 import posixpath
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
 class LayerError(Exception):
     """The layer cannot be written as asked; the text says what was expected and what came."""
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """A regular file; `content` is bytes in hand, the place to read them from, or what gives them.
 
     `made_of` are the absolute paths of the files that it was made of here, which need not be in the
@@ -32,16 +35,14 @@ class File:
         return self.content.read_bytes() if isinstance(self.content, Path) else self.content()
 
 
-@dataclass(frozen=True)
-class Symlink:
+class Symlink(NamedTuple):
     """A symbolic link; `target` is as readlink(2) gives it."""
 
     target: str
     origin: str
 
 
-@dataclass(frozen=True)
-class Directory:
+class Directory(NamedTuple):
     """A directory, root's, mode 0755."""
 
     origin: str

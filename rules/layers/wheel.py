@@ -8,14 +8,12 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from rules.layers import bytecode, part, runfiles
 from rules.layers.elf import ElfError
 from rules.layers.exclusions import Exclusions
 from rules.layers.strip import Strip
-from rules.layers.tarball import put
 from rules.layers.tree import File, LayerError, Tree
 
 
@@ -47,7 +45,8 @@ def strip(found: Tree, program: Strip, architecture: str) -> None:
         if made is not None:
             digest = hashlib.sha256(content).hexdigest()
             found.remove(path)
-            found.add(path, replace(file, content=made, made_of=(f"/{path}",), stripped=digest))
+            made_of = (f"/{path}",)
+            found.add(path, file._replace(content=made, made_of=made_of, stripped=digest))
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -81,7 +80,7 @@ def main() -> int:
     except LayerError as error:
         print(error, file=sys.stderr)
         return 1
-    put(made.packed, options.packed)
+    part.put(made.packed, options.packed)
     options.contents.write_text(part.lines(made.rows))
     return 0
 

@@ -4,7 +4,6 @@ import argparse
 import fnmatch
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from rules.layers import bytecode, deb, part, runfiles, tarball
@@ -123,7 +122,7 @@ def main() -> int:
     except LayerError as error:
         print(f"{options.layer.name}: {error}", file=sys.stderr)
         return 1
-    options.descriptor.write_text(json.dumps(asdict(descriptor)) + "\n")
+    options.descriptor.write_text(json.dumps(descriptor._asdict()) + "\n")
     options.contents.write_text(part.lines(contents))
     return 0
 

@@ -3,7 +3,6 @@
 import gzip
 import io
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 from rules.layers import part
@@ -47,7 +46,7 @@ def test_a_part_that_is_written_and_read_is_the_same(tmp_path: Path) -> None:
 def test_the_files_of_a_part_are_those_that_it_was_made_of() -> None:
     found = list(part.pack(ENTRIES).files())
 
-    read = [(path, replace(file, content=file.read())) for path, file in found]
+    read = [(path, file._replace(content=file.read())) for path, file in found]
     assert read == ENTRIES
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from rules.layers.tests.test_tarball import PART, TEXT, tree
 
 def made(folder: Path, *parts: Part) -> tuple[Path, Path]:
     descriptor, _ = tarball.write(tree(TEXT), folder / "l.tar.gz", parts)
-    (folder / "l.json").write_text(json.dumps(asdict(descriptor)))
+    (folder / "l.json").write_text(json.dumps(descriptor._asdict()))
     return folder / "l.tar.gz", folder / "l.json"
 
 

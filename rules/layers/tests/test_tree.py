@@ -1,7 +1,5 @@
 """A root laid out as a folder is what the layers say."""
 
-from dataclasses import replace
-
 import pytest
 
 from rules.layers.tree import Directory, File, LayerError, Symlink, Tree, normal
@@ -31,7 +29,7 @@ def test_two_sources_may_agree_on_a_file() -> None:
 def test_two_sources_may_agree_on_a_link_and_on_a_directory(entry: Symlink | Directory) -> None:
     tree = Tree()
     tree.add("etc/a", entry)
-    tree.add("etc/a", replace(entry, origin="two"))
+    tree.add("etc/a", entry._replace(origin="two"))
 
     assert tree.paths() == ["etc/a"]
 

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,3 +151,19 @@ def test_what_is_left_out_may_be_broken(pack: Pack, tmp_path: Path) -> None:
     assert pack(CONTENTS | broken, *arguments) == 0
 
     assert not [path for path in entries(tmp_path) if "broken" in path or "torn" in path]
+
+
+def test_few_modules_are_imported_before_a_wheel_is_read() -> None:
+    """Each wheel has a process, and to import is most of what small ones take."""
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import rules.layers.wheel"],
+        capture_output=True,
+        check=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path)},
+        text=True,
+    ).stderr
+    imported = {line.rpartition("|")[2].strip() for line in told.splitlines()}
+
+    assert "rules.layers.wheel" in imported
+    slow = {"dataclasses", "inspect", "multiprocessing", "subprocess", "tempfile", "zipfile"}
+    assert not imported & slow
