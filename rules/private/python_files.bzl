@@ -10,6 +10,7 @@ load(":wheel_part.bzl", "WHEEL_ATTRS", "wheel_part")
 PythonFilesInfo = provider(
     doc = "The files of a Python target and of all that it depends on.",
     fields = {
+        "is_wheel": "whether the target itself stands for a wheel, with all of its files",
         "others": "depset of File: what other repositories have and is of no wheel; PyInfo.imports says where in them",
         "packages": "depset of struct, one for each wheel: name, version, hash (the archive's sha256, or " +
                     "what is known of its beginning), metadata (tuple of File: its .dist-info)",
@@ -69,11 +70,18 @@ def _wheel(target, ctx, files):
         strip = True,
     )
 
-def _package(ctx):
+def _contains_wheel(ctx, dependencies):
+    """Whether a target only adds to a wheel what that depends on, as rules_python's `pkg` does."""
+    for dependency in dependencies:
+        if dependency[PythonFilesInfo].is_wheel and dependency.label.repo_name == ctx.label.repo_name:
+            return True
+    return False
+
+def _package(ctx, dependencies):
     """The wheel that a target stands for, in a list; none for any other target."""
     tags = getattr(ctx.rule.attr, "tags", [])
     name = _tag(tags, "pypi_name")
-    if not ctx.label.repo_name or not name:
+    if not ctx.label.repo_name or not name or _contains_wheel(ctx, dependencies):
         return []
     return [struct(
         hash = _hash(ctx.label, tags),
@@ -90,10 +98,11 @@ def _python_files_impl(target, ctx):
         if PythonFilesInfo in dependency
     ]
     known = [dependency[PythonFilesInfo] for dependency in dependencies]
-    package = _package(ctx)
+    package = _package(ctx, dependencies)
 
-    # A wheel's byte-code is no input of layers, which make their own.
-    own = [] if "byte-code" in getattr(ctx.rule.attr, "tags", []) else _direct(target, ctx.rule)
+    # A wheel's byte-code is no input of layers, which make their own. Its files are its own target's.
+    foreign = "byte-code" in getattr(ctx.rule.attr, "tags", []) or _contains_wheel(ctx, dependencies)
+    own = [] if foreign else _direct(target, ctx.rule)
     others = []
     for dependency in dependencies:
         # Helpers in the wheel's repository are of the wheel.
@@ -105,6 +114,7 @@ def _python_files_impl(target, ctx):
         others += own
     wheel = [_wheel(target, ctx, depset(transitive = own))] if package else []
     return [PythonFilesInfo(
+        is_wheel = bool(package),
         others = depset(transitive = others),
         packages = depset(package, transitive = [each.packages for each in known]),
         sources = depset(transitive = [each.sources for each in known] + ([] if ctx.label.repo_name else own)),

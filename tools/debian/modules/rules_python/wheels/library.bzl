@@ -49,10 +49,17 @@ def wheel_library(name, package, version, sha256, platform, deps, extras, lock):
         tags = ["byte-code"],
     )
 
+    tags = [
+        "pypi_name=" + package,
+        "pypi_sha256=" + sha256,
+        "pypi_version=" + version,
+    ]
+
+    # Two targets, each with the tags, as in rules_python 2.3.2: rules have to see that it is one wheel.
     # Bazel 7 has it built in.
     # buildifier: disable=native-py
     native.py_library(
-        name = name,
+        name = "srcs",
         srcs = modules,
         data = [
             ":byte_code",
@@ -62,13 +69,17 @@ def wheel_library(name, package, version, sha256, platform, deps, extras, lock):
             exclude = ["**/*.py", "**/*.pyc"],
         ),
         imports = ["site-packages"],
-        tags = [
-            "pypi_name=" + package,
-            "pypi_sha256=" + sha256,
-            "pypi_version=" + version,
-        ],
+        tags = tags,
+    )
+
+    # Bazel 7 has it built in.
+    # buildifier: disable=native-py
+    native.py_library(
+        name = name,
+        srcs = [":srcs"] if modules else [],
+        tags = tags,
         visibility = ["//visibility:public"],
-        deps = _libraries(package, version, platform, deps, lock),
+        deps = [":srcs"] + _libraries(package, version, platform, deps, lock),
     )
     for extra, more in extras.items():
         # Bazel 7 has it built in.
