@@ -13,8 +13,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools.mutation.mutants import Mutant
+
+if TYPE_CHECKING:
+    import pytest
 
 # A run may take so many times what it takes without a change, and so many seconds.
 _PATIENCE = 4
@@ -228,9 +232,18 @@ def _pytest(place: Path, tests: Sequence[str]) -> int:
                 *("-o", "consider_namespace_packages=true"),
                 *("-x", "-q", "--tb=line"),
                 *tests,
-            ]
+            ],
+            plugins=[_ServersLast()],
         )
     )
+
+
+class _ServersLast:
+    """Tests that need PostgreSQL run last: most changes are noticed before one is started."""
+
+    def pytest_collection_modifyitems(self, items: "list[pytest.Item]") -> None:
+        """Move them; otherwise the order stays."""
+        items.sort(key=lambda item: item.get_closest_marker("postgresql") is not None)
 
 
 def _end(pid: int) -> None:

@@ -25,6 +25,16 @@ TEST = """from room.sums import total
 def test_sums():
     assert total([1, 2]) == 3
 """
+SERVER = """import pytest
+
+
+@pytest.mark.postgresql
+def test_stored():
+    with open("{}", "a") as file:
+        file.write("x")
+
+
+"""
 ROOMS = """[[room]]
 modules = ["room/sums.py"]
 tests = ["room/tests/test_sums.py"]
@@ -112,6 +122,20 @@ def test_a_reason_that_is_none_any_more_fails(repository: Repository) -> None:
     )
     assert repository.run("room") == 1
     assert any("a survivor that is none: total: 9 -> 10" in line for line in repository.said)
+
+
+def test_no_server_is_started_for_a_change_that_is_noticed_without_one(
+    repository: Repository, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    repository.write("room/tests/test_sums.py", SERVER.format(started) + TEST)
+    marks = 'markers = ["postgresql: needs a server"]'
+    repository.write("pyproject.toml", f"[tool.pytest.ini_options]\n{marks}\n")
+    # Line 8 has two changes that are noticed, line 10 three that are not; before them the tests run
+    # four times without a change.
+    repository.run("room/sums.py", "--line", "8", "--line", "10")
+    assert "room/sums.py: 2 of 5 killed, 40%" in repository.said
+    assert started.read_text() == "x" * (4 + 3)
 
 
 def test_tests_that_fail_without_a_change_are_told(repository: Repository) -> None:
