@@ -13,6 +13,7 @@ from backend.schema import MIGRATIONS
 from backend.settings import Settings
 from serving.data.migrate import Migrations
 from serving.tests.databases import (
+    crash_safe_server,
     database_url,
     empty_postgres_url,
     empty_sqlite_url,
@@ -26,6 +27,7 @@ from serving.tests.fixtures import no_other_complaints
 from serving.tests.service import client_of
 
 __all__ = [
+    "crash_safe_server",
     "database_url",
     "empty_postgres_url",
     "empty_sqlite_url",

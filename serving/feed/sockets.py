@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from serving.data.errors import DatabaseError
 from serving.feed.follower import Feed
 from serving.feed.metrics import FeedMetrics
 from serving.feed.settings import FeedSettings
@@ -132,49 +133,69 @@ class Sockets:
     async def _serve_admitted(
         self, websocket: WebSocket, subprotocol: str | None, after: int | None
     ) -> None:
-        feed = self._feed
         try:
-            subscription = await feed.subscribe()
+            subscription = await self._feed.subscribe()
         except TimeoutError:
-            problem = unavailable("feed-unavailable", "the change feed cannot be followed", 5)
-            await websocket.send_denial_response(self._problems.respond(problem))
+            await self._refuse(websocket)
             return
-        code = GOING_AWAY
-        tasks: list[asyncio.Task[int]] = []
         try:
+            try:
+                # While the handshake can still be refused.
+                greeting = await self._greeting(after, subscription.after)
+            except DatabaseError:
+                await self._refuse(websocket)
+                return
             await websocket.accept(subprotocol=subprotocol)
-            works = [
-                self._write(websocket, subscription, after),
-                self._watch(subscription),
-                self._read(websocket),
-            ]
-            if self._keys.rotate:
-                works.append(self._revoked(websocket))
-            tasks = [asyncio.create_task(work) for work in works]
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            code = done.pop().result()
+            code = await self._serve_accepted(websocket, subscription, greeting)
         except WebSocketDisconnect:
             return
         finally:
-            feed.unsubscribe(subscription)
+            self._feed.unsubscribe(subscription)
+        await self._close(websocket, code)
+
+    async def _refuse(self, websocket: WebSocket) -> None:
+        problem = unavailable("feed-unavailable", "the change feed cannot be followed", 5)
+        await websocket.send_denial_response(self._problems.respond(problem))
+
+    async def _greeting(self, after: int | None, until: int) -> list[str]:
+        """What a client is sent at first: that it is connected, and what it has missed.
+
+        Raises:
+            DatabaseError: what it has missed cannot be read.
+        """
+        if after is None:
+            return [json.dumps({"kind": "hello", "last_event_id": until})]
+        hello = json.dumps({"kind": "hello", "last_event_id": after})
+        missed = await self._feed.missed(after, until)
+        if missed is None:
+            missed = [json.dumps({"kind": "reset", "last_event_id": until})]
+        return [hello, *missed]
+
+    async def _serve_accepted(
+        self, websocket: WebSocket, subscription: Subscription, greeting: list[str]
+    ) -> int:
+        """The close code, once something ends the socket."""
+        works = [
+            self._write(websocket, subscription, greeting),
+            self._watch(subscription),
+            self._read(websocket),
+        ]
+        if self._keys.rotate:
+            works.append(self._revoked(websocket))
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        await self._close(websocket, code)
 
     async def _write(
-        self, websocket: WebSocket, subscription: Subscription, after: int | None
+        self, websocket: WebSocket, subscription: Subscription, greeting: list[str]
     ) -> int:
-        until = subscription.after
-        hello = {"kind": "hello", "last_event_id": until if after is None else after}
-        await websocket.send_text(json.dumps(hello))
-        if after is not None:
-            missed = await self._feed.missed(after, until)
-            if missed is None:
-                reset = {"kind": "reset", "last_event_id": until}
-                await websocket.send_text(json.dumps(reset))
-            for one in missed or ():
-                await websocket.send_text(one)
+        for one in greeting:
+            await websocket.send_text(one)
         while (message := await subscription.next()) is not None:
             await websocket.send_text(message)
         return _close_code(subscription)

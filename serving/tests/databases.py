@@ -8,7 +8,7 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,37 +27,24 @@ MIGRATED = "migrated"
 @pytest.fixture(scope="session")
 def postgres_server(migrations: Migrations) -> Iterator[postgres.Postgres]:
     """A server of the whole run's; its database `migrated` is the template of the others."""
-    root = postgres.tree()
-    if root is None:
-        message = "TEST_POSTGRES is unset: it names an unpacked Debian root with postgresql-17"
-        if "TEST_SRCDIR" in os.environ:
-            pytest.fail(message)
-        pytest.skip(message)
-    folder = postgres.new_folder()
-    server = postgres.Postgres(root, folder)
-    try:
-        server.start()
+    with _server(postgres.FAST) as server:
         asyncio.run(_execute(server, f"CREATE DATABASE {MIGRATED}"))
         asyncio.run(_migrate(_url(server, MIGRATED), migrations))
         yield server
-    finally:
-        server.stop()
-        postgres.remove(folder)
 
 
 @pytest.fixture
-def own_server(postgres_server: postgres.Postgres) -> Iterator[postgres.Postgres]:
+def own_server() -> Iterator[postgres.Postgres]:
     """A server of the test's own, which it may stop."""
-    root = postgres.tree()
-    assert root is not None, postgres_server
-    folder = postgres.new_folder()
-    server = postgres.Postgres(root, folder)
-    try:
-        server.start()
+    with _server(postgres.FAST) as server:
         yield server
-    finally:
-        server.stop()
-        postgres.remove(folder)
+
+
+@pytest.fixture
+def crash_safe_server() -> Iterator[postgres.Postgres]:
+    """A server of the test's own, which it may kill: what was acknowledged outlives that."""
+    with _server(postgres.CRASH_SAFE) as server:
+        yield server
 
 
 @contextmanager
@@ -115,6 +102,24 @@ def database_url(request: pytest.FixtureRequest) -> str:
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     url: str = request.getfixturevalue(name)
     return url
+
+
+@contextmanager
+def _server(settings: Mapping[str, str]) -> Iterator[postgres.Postgres]:
+    root = postgres.tree()
+    if root is None:
+        message = "TEST_POSTGRES is unset: it names an unpacked Debian root with postgresql-17"
+        if "TEST_SRCDIR" in os.environ:
+            pytest.fail(message)
+        pytest.skip(message)
+    folder = postgres.new_folder()
+    server = postgres.Postgres(root, folder, settings=settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        postgres.remove(folder)
 
 
 def _url(server: postgres.Postgres, name: str) -> str:

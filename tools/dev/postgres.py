@@ -8,6 +8,7 @@ else, or else as nobody.
 
 import contextlib
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -38,6 +39,9 @@ COMMON = {
 }
 # For data that nobody misses.
 FAST = {**COMMON, "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+# For data that outlives a crash of the server, though not of the machine: the kernel has all that
+# was acknowledged.
+CRASH_SAFE = {**FAST, "synchronous_commit": "on"}
 # For data that is kept: a crash of the machine costs nothing that was committed.
 DURABLE = COMMON
 
@@ -101,7 +105,7 @@ class Postgres:
         Args:
             root: the unpacked Debian root.
             folder: an existing folder that is the server's alone.
-            settings: `FAST`, or `DURABLE` where the data is kept.
+            settings: `FAST`; `CRASH_SAFE` where the server is killed, `DURABLE` where data is kept.
             prepare: called in its processes between fork and exec, such as `Guardian.enlist` gives.
             keep_open: descriptors that the server holds for as long as one of its processes runs.
 
@@ -167,6 +171,25 @@ class Postgres:
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(STOP_SECONDS)
+        self._process = None
+
+    def kill(self) -> None:
+        """Ends all of its processes at once, as the kernel may; returns when they are gone."""
+        if self._process is None:
+            return
+        # Stopped first: it would start others in the place of those that die.
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        with contextlib.ExitStack() as stack:
+            # It is the last one: while it is there, who has died is still somebody to kill.
+            processes = [os.pidfd_open(pid) for pid in _family(self._process.pid)]
+            for one in processes:
+                stack.callback(os.close, one)
+                signal.pidfd_send_signal(one, signal.SIGKILL)
+            for one in processes:
+                # The next server would refuse memory that one of them still holds.
+                select.select([one], [], [], STOP_SECONDS)
+        self._process.wait(STOP_SECONDS)
         self._process = None
 
     def log(self) -> str:
@@ -270,6 +293,12 @@ def _shadow(root: Path, folder: Path) -> Path:
         wrapper.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
         wrapper.chmod(0o755)
     return shadow / "bin"
+
+
+def _family(pid: int) -> list[int]:
+    """The children of a process, and the process (proc_pid_task(5))."""
+    children = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [*(int(word) for text in children for word in text.split()), pid]
 
 
 def _user() -> _User:

@@ -19,6 +19,7 @@ from serving.tests.exposition import samples
 from serving.tests.process import Running
 from serving.tests.service import PATH, open_app
 from serving.web.security import new_key
+from tools.dev.postgres import Postgres
 
 # uvicorn says this of every refused handshake, and some time after the refusal.
 pytestmark = pytest.mark.complains("ASGI callable returned without completing handshake")
@@ -114,6 +115,25 @@ async def test_a_client_resumes_where_it_left(server: Running) -> None:
         texts = [(await follower.next())["note"]["text"] for _ in range(3)]
     assert texts == ["missed 1", "missed 2", "live"]
     assert follower.hello == {"kind": "hello", "last_event_id": seen}
+
+
+@pytest.mark.postgresql
+@pytest.mark.complains(r"change feed: \w+; trying again")
+async def test_who_resumes_while_the_database_is_gone_is_refused_and_resumes_later(
+    own_server: Postgres,
+) -> None:
+    with Running(DATABASE_URL=own_server.url) as server:
+        server.wait_ready()
+        async with follow(server) as follower:
+            await create(server, "missed")
+            await follower.next()
+        await asyncio.to_thread(own_server.stop)
+        response: Any = await refusal(server, query="?last_event_id=0")
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+        assert json.loads(response.body)["type"].endswith("/feed-unavailable")
+        await asyncio.to_thread(own_server.start)
+        async with follow(server, "?last_event_id=0") as follower:
+            assert (await follower.next())["note"]["text"] == "missed"
 
 
 async def test_a_client_that_missed_too_much_is_told_to_start_over(server: Running) -> None:

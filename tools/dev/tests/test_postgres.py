@@ -104,6 +104,11 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
 def test_it_starts_stops_and_starts_again(root: Path, folder: Path) -> None:
     server = Postgres(root, folder)
     for how in (signal.SIGINT, signal.SIGQUIT):
@@ -111,6 +116,20 @@ def test_it_starts_stops_and_starts_again(root: Path, folder: Path) -> None:
         assert (server.running, listens(server.port)) == (True, True)
         server.stop(how)
         assert (server.running, listens(server.port)) == (False, False)
+
+
+def test_a_killed_server_leaves_nobody_and_starts_again(root: Path, folder: Path) -> None:
+    server = Postgres(root, folder)
+    server.start()
+    postmaster = int((folder / "data/postmaster.pid").read_text().split()[0])
+    everybody = [postmaster, *children(postmaster)]
+    assert len(everybody) > 3, "it has processes for the log, checkpoints, ..."
+    server.kill()
+    assert [pid for pid in everybody if alive(pid)] == []
+    assert (server.running, listens(server.port)) == (False, False)
+    server.start()
+    assert "database system was interrupted" in server.log()
+    server.stop()
 
 
 def test_a_database_that_is_there_is_kept(root: Path, folder: Path) -> None:
