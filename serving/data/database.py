@@ -1,5 +1,6 @@
 """The connection pool, and the ways to use it."""
 
+import asyncio
 import contextlib
 import functools
 import time
@@ -104,6 +105,9 @@ class Database:
         self._on_wait = on_wait
         self._broken = _signs_of_a_broken_connection(self.is_sqlite)
         self._overflow: Overflow | None = None
+        self._turns = asyncio.Semaphore(
+            pool_size or settings.database_pool_size + settings.database_max_overflow
+        )
         self.engine = self._make_engine(pool_size)
         self._read_engine = (
             self.engine
@@ -193,6 +197,7 @@ class Database:
     async def _fetch(self, text: str, arguments: list[Any]) -> Sequence[Mapping[Any, Any]]:
         """Ask asyncpg itself, on a connection of the pool: lists are half as expensive this way."""
         began = time.perf_counter()
+        await self._take_turn()
 
         def ask() -> Sequence[Mapping[Any, Any]]:
             # Taken and given back in one greenlet: each costs as much as what is done in it.
@@ -209,8 +214,25 @@ class Database:
             finally:
                 pooled.close()
 
-        found: Sequence[Mapping[Any, Any]] = await greenlet_spawn(ask)
+        try:
+            found: Sequence[Mapping[Any, Any]] = await greenlet_spawn(ask)
+        finally:
+            self._turns.release()
         return found
+
+    async def _take_turn(self) -> None:
+        """Wait for a connection in the order of arrival; raises `DatabaseBusy`.
+
+        The pool wakes whoever has waited for longest, but lets who asks meanwhile go first.
+        """
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return
+        try:
+            async with asyncio.timeout(self.settings.database_pool_timeout):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise DatabaseBusy("every database connection is in use") from error
 
     def _asked(
         self, driver: "asyncpg.Connection[Any]", text: str, arguments: list[Any]
@@ -264,6 +286,7 @@ class Database:
     @asynccontextmanager
     async def _timed(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         began = time.perf_counter()
+        await self._take_turn()
         try:
             async with engine.connect() as connection:
                 if self._on_wait is not None:
@@ -283,6 +306,8 @@ class Database:
             if known is None:
                 raise
             raise known from error
+        finally:
+            self._turns.release()
 
     def _make_engine(self, pool_size: int | None) -> AsyncEngine:
         settings = self.settings

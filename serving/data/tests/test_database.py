@@ -9,13 +9,14 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy import literal_column, select
 
 from serving.data import database, overflow
-from serving.data.database import Query
+from serving.data.database import Database, Query
 from serving.data.migrate import Migrations
 from serving.settings import rotation
 from serving.tests.sample.app import SampleApplication
-from serving.tests.service import PATH, open_app
+from serving.tests.service import PATH, open_app, settings_for
 from tools.dev import postgres
 
 pytestmark = pytest.mark.postgresql
@@ -56,8 +57,6 @@ async def test_connections_that_the_server_broke_are_replaced_unnoticed(
 async def test_a_read_whose_connection_breaks_meanwhile_is_asked_again(
     postgres_url: str, admin: asyncpg.Connection
 ) -> None:
-    from sqlalchemy import literal_column, select
-
     async with open_app(postgres_url) as (app, _):
         query = asyncio.create_task(
             app.database.rows(Query(select(literal_column("pg_sleep(1)"))), {})
@@ -128,6 +127,39 @@ async def test_more_requests_than_connections_wait_and_then_get_503(
         assert {one.json()["type"].split("/")[-1] for one in refused} == {"database-busy"}
         assert {one.status_code for one in await asyncio.gather(*waiting)} == {200}
         assert app.database.pool.checkedout() == 0
+
+
+@pytest.mark.parametrize("way", ["rows", "read"])
+async def test_who_waits_for_a_connection_gets_it_before_who_asks_later(
+    postgres_url: str, way: str
+) -> None:
+    """However soon the one who has just given it back asks again."""
+    waiting = Database(settings_for(postgres_url), name="test", pool_size=1)
+    query = Query(select(literal_column("1")))
+    answers = 0
+
+    async def ask() -> None:
+        if way == "rows":
+            await waiting.rows(query, {})
+            return
+        async with waiting.read() as connection:
+            await connection.execute(query.select)
+
+    async def ask_again_and_again() -> None:
+        nonlocal answers
+        for _ in range(100):
+            await ask()
+            answers += 1
+
+    other = asyncio.create_task(ask_again_and_again())
+    while not answers:
+        await asyncio.sleep(0)
+    before = answers
+    await ask()
+    # It was being answered, and may have been told before this one was.
+    assert answers - before <= 2
+    await other
+    await waiting.close()
 
 
 async def burst(
