@@ -55,6 +55,15 @@ def test_sharing_makes_it_no_larger_than_the_interpreters_own() -> None:
     assert len(canonical.dumps(original)) <= len(marshal.dumps(original))
 
 
+def test_an_empty_tuple_is_smaller_than_a_reference_and_is_not_shared() -> None:
+    empty = bytes((ord(")"), 0))
+
+    found = canonical.dumps(code("lambda: (lambda: ())"))
+
+    assert found.count(empty) > 1
+    assert bytes((ord(")") | 0x80, 0)) not in found
+
+
 def test_what_is_not_part_of_code_is_refused() -> None:
     with pytest.raises(ValueError, match=r"marshal type '\[' is not one"):
         canonical.dumps([1])  # type: ignore[arg-type]

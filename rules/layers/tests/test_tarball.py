@@ -3,6 +3,7 @@
 import errno
 import gzip
 import hashlib
+import io
 import random
 import tarfile
 from pathlib import Path
@@ -131,14 +132,16 @@ def test_the_descriptor_is_that_of_all_members(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [0, 1, 512, 9 * 512, 17 * 512, 18 * 512, 20 * 512])
 def test_a_layer_of_parts_ends_as_tar_ends(size: int, tmp_path: Path) -> None:
     """Two empty blocks, and the record of 20 blocks is filled (POSIX.1-2024, ustar)."""
-    alone = Tree()
-    alone.add("file", File(b"x" * size, False, "a"))
-    tarball.write(alone, tmp_path / "alone.tar.gz")
+    entries = [("file", File(b"x" * size, False, "a"))]
+    header = tarfile.TarInfo("file")
+    header.size = size
+    with tarfile.open(tmp_path / "l.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(header, io.BytesIO(b"x" * size))
 
-    tarball.write(Tree(), tmp_path / "part.tar.gz", [pack(alone.sorted())])
+    tarball.write(Tree(), tmp_path / "l.tar.gz", [pack(entries)])
 
-    plain = gzip.decompress((tmp_path / "part.tar.gz").read_bytes())
-    assert plain == gzip.decompress((tmp_path / "alone.tar.gz").read_bytes())
+    plain = gzip.decompress((tmp_path / "l.tar.gz").read_bytes())
+    assert plain == (tmp_path / "l.tar").read_bytes()
 
 
 def test_a_layer_of_parts_has_the_bytes_that_it_has_everywhere(tmp_path: Path) -> None:

@@ -86,6 +86,12 @@ def test_a_part_has_files_and_byte_code_of_the_wheel_in_order(pack: Pack, tmp_pa
     assert packed(tmp_path).origin == "fast==1.0"
 
 
+def test_no_file_of_a_wheel_is_a_program(pack: Pack, tmp_path: Path) -> None:
+    assert pack(CONTENTS, "--compile=/lib") == 0
+
+    assert {row["mode"] for row in packed(tmp_path).rows} == {"0644"}
+
+
 def test_the_same_wheel_gives_the_same_bytes_in_any_order(pack: Pack, tmp_path: Path) -> None:
     assert pack(CONTENTS) == 0
     first = (tmp_path / "packed").read_bytes()
@@ -167,3 +173,34 @@ def test_few_modules_are_imported_before_a_wheel_is_read() -> None:
     assert "rules.layers.wheel" in imported
     slow = {"dataclasses", "inspect", "multiprocessing", "subprocess", "tempfile", "zipfile"}
     assert not imported & slow
+
+
+@pytest.mark.parametrize("missing", ["packed", "contents", "packages-path", "architecture"])
+def test_every_output_and_where_it_is_for_have_to_be_named(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("packed", "contents", "packages-path", "architecture")
+    monkeypatch.setattr(
+        "sys.argv", ["wheel", *(f"--{each}=x" for each in names if each != missing)]
+    )
+
+    with pytest.raises(SystemExit):
+        wheel.main()
+
+    assert f"required: --{missing}" in capsys.readouterr().err
+
+
+def test_a_refused_wheel_fails_the_action(
+    pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack({f"{ROOT}/broken.py": b"?"}, "--compile=/lib")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "rules.layers.wheel", f"@{tmp_path}/arguments"],
+        capture_output=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path)},
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (1, capsys.readouterr().err)
