@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import asyncpg
 
 BATCH = 500
+# How long subscribers that are behind may hold up the others when there is much to catch up with.
+BEHIND_SECONDS, BEHIND_LOOKS = 1.0, 200
 CHECK_SECONDS = 5.0
 STOP_SECONDS = 2.0
 RETRY_SECONDS = (0.1, 5.0)
@@ -219,17 +221,26 @@ class Feed:
                 _, self.last_id = await self._log.range(connection)
             self._caught_up.set()
             return
+        # More than a queue holds would make every subscriber seem slow, however fast it reads.
+        limit = min(BATCH, max(1, self._settings.ws_queue_size // 2))
         while True:
             async with self._database.read() as connection:
-                rows = await self._log.after(connection, self.last_id, BATCH)
+                rows = await self._log.after(connection, self.last_id, limit)
             for row in rows:
                 message = self._message(row)
                 for subscription in self._subscriptions:
                     subscription.offer(row.id, message)
                 self.last_id = row.id
-            if len(rows) < BATCH:
+            if len(rows) < limit:
                 return
-            await asyncio.sleep(0)
+            await self._have_room(limit)
+
+    async def _have_room(self, events: int) -> None:
+        """Waits until every subscriber can be offered so many, or has had its time."""
+        for _ in range(BEHIND_LOOKS):
+            if all(one.room >= events for one in self._subscriptions):
+                return
+            await asyncio.sleep(BEHIND_SECONDS / BEHIND_LOOKS)
 
 
 def _in_background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -30,6 +30,11 @@ class Subscription:
             self._queue.append((event_id, message))
         self._ready.set()
 
+    @property
+    def room(self) -> int:
+        """How many more messages it can be offered; its whole size where it takes none any more."""
+        return self._size if self.overflowed or self.closing else self._size - len(self._queue)
+
     def close(self) -> None:
         """Tell the consumer that the service is shutting down."""
         self.closing = True

@@ -309,8 +309,27 @@ async def test_a_slow_consumer_is_closed_with_1013_and_costs_the_others_nothing(
         slow.close()
 
 
+@pytest.mark.parametrize("size", ["1", "10"])
+async def test_more_events_at_once_than_a_queue_holds_reach_who_reads(
+    sqlite_url: str, size: str
+) -> None:
+    with Running(DATABASE_URL=sqlite_url, WS_QUEUE_SIZE=size) as server:
+        server.wait_ready()
+        async with follow(server) as reader:
+            record_events(Path(sqlite_url.removeprefix("sqlite:///")), 300, "x" * 2_000)
+            await create(server)
+
+            ids = [(await reader.next())["id"] for _ in range(301)]
+
+    assert ids == sorted(set(ids))
+
+
 def record_large_events(path: Path, count: int) -> None:
-    payload = json.dumps({"text": "x" * 200_000})
+    record_events(path, count, "x" * 200_000)
+
+
+def record_events(path: Path, count: int, text: str) -> None:
+    payload = json.dumps({"text": text})
     rows = [("created", payload, "2030-01-01 00:00:00")] * count
     with closing(sqlite3.connect(path, timeout=10)) as connection, connection:
         connection.executemany(

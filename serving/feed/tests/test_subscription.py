@@ -72,3 +72,24 @@ async def test_a_subscription_that_goes_on_has_not_ended() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await one.ended()
+
+
+async def test_room_is_what_is_left_of_the_queue() -> None:
+    subscription = Subscription(2, 0)
+    subscription.offer(1, "one")
+    assert subscription.room == 1
+
+    await subscription.next()
+
+    assert subscription.room == 2
+
+
+async def test_who_takes_nothing_more_needs_no_room() -> None:
+    subscription = Subscription(1, 0)
+    subscription.offer(1, "one")
+    assert subscription.room == 0
+
+    subscription.offer(2, "two")
+
+    assert subscription.overflowed
+    assert subscription.room == 1
