@@ -50,9 +50,7 @@ Change = tuple[str, str, int]
 def replicas(crash_safe_server: Postgres) -> Iterator[list[Running]]:
     with contextlib.ExitStack() as stack:
         running = [
-            # Nobody is slow here, but what was committed during a crash comes all at once.
-            stack.enter_context(Running(DATABASE_URL=crash_safe_server.url))
-            for _ in range(2)
+            stack.enter_context(Running(DATABASE_URL=crash_safe_server.url)) for _ in range(2)
         ]
         for one in running:
             one.wait_ready()
