@@ -58,8 +58,9 @@ def _signals_held() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    for first in held[:1]:
-        signal.raise_signal(first)
+        # Also where the command could not be started.
+        for first in held[:1]:
+            signal.raise_signal(first)
 
 
 def run(

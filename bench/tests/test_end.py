@@ -70,6 +70,21 @@ def test_a_signal_while_a_command_is_being_started_ends_the_command(
     assert started[0].poll() == -signal.SIGTERM
 
 
+def test_a_signal_while_a_command_cannot_be_started_ends_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(*_words: Any, **_options: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(subprocess, "Popen", missing)
+
+    with terminable(), pytest.raises(SystemExit) as ended:
+        run(["sleep", "60"])
+
+    assert ended.value.code == 128 + signal.SIGTERM
+
+
 def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()

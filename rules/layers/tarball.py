@@ -38,7 +38,7 @@ def write(tree: Tree, file: Path, parts: Sequence[Part] = ()) -> tuple[Descripto
         own = {path: entry for path, entry in each.items() if rest[path] is entry}
         if own:
             kept.append(part if len(own) == len(each) else pack(own.items()))
-    placed = {f"{row['path']}" for part in kept for row in part.rows}
+    placed = {row["path"] for part in kept for row in part.rows}
     plain, rows = archived(
         (path, entry) for path, entry in rest.items() if f"/{path}" not in placed
     )

@@ -5,13 +5,7 @@ load(":providers.bzl", "LayerInfo", "ServiceInfo")
 load(":python_files.bzl", "PythonFilesInfo", "python_files")
 load(":recipe.bzl", "EXCLUSIONS", "PACKAGES")
 load(":transitions.bzl", "TRANSITION_ATTRS", "image_platform")
-load(":wheel_part.bzl", "WHEEL_ATTRS", "wheel_part")
-
-def _runfile(file):
-    # Byte-code beside sources of other repositories has times and paths in it; the layer's is made anew.
-    if file.extension == "pyc":
-        return None
-    return ["--runfile", file.short_path, file.path]
+load(":wheel_part.bzl", "WHEEL_ATTRS", "runfile", "wheel_part")
 
 def _one_file(target, attribute):
     files = target[DefaultInfo].files.to_list()
@@ -112,7 +106,7 @@ def _layer_impl(ctx):
             args.add_all("--part", [wheel.packed, wheel.contents])
             parts += [wheel.packed, wheel.contents]
     runfiles = depset(transitive = [sources, others])
-    args.add_all(runfiles, map_each = _runfile)
+    args.add_all(runfiles, map_each = runfile)
 
     ctx.actions.run(
         executable = ctx.executable._writer,

@@ -21,8 +21,10 @@ WHEEL_ATTRS = {
     "_wheel": attr.label(default = "//rules/layers:wheel", executable = True, cfg = "exec"),
 }
 
-def _runfile(file):
-    # Byte-code beside wheels' sources has times and paths in it; the part's is made anew.
+def runfile(file):
+    """Arguments that name a file and its place at run time; None for byte-code."""
+
+    # What lies beside sources of other repositories has times and paths in it; it is made anew.
     if file.extension == "pyc":
         return None
     return ["--runfile", file.short_path, file.path]
@@ -59,7 +61,7 @@ def wheel_part(ctx, name, repository, files, imports, exclude, packages_path, co
     args.add_all(compile, before_each = "--compile")
     if strip:
         args.add_all("--strip", ctx.files._strip, expand_directories = False)
-    args.add_all(files, map_each = _runfile)
+    args.add_all(files, map_each = runfile)
     ctx.actions.run(
         executable = ctx.executable._wheel,
         arguments = [args],
