@@ -53,7 +53,8 @@ def document(
             {"kind": {"const": "hello"}, "last_event_id": _ID},
         ),
         "reset": _message(
-            "Too much was missed: read the list again. Events after `last_event_id` follow.",
+            "Too much was missed, or what was told was lost in a failover: read the list again. "
+            "Events after `last_event_id` follow.",
             {"kind": {"const": "reset"}, "last_event_id": _ID},
         ),
     }

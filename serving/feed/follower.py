@@ -10,6 +10,7 @@ takes along; whoever has subscribers does so at each of its regular looks.
 
 import asyncio
 import contextvars
+import json
 import logging
 import random
 from collections.abc import Callable, Coroutine
@@ -99,19 +100,25 @@ class Feed:
         """Forget a subscription."""
         self._subscriptions.discard(subscription)
 
-    async def missed(self, after: int, until: int) -> list[str] | None:
-        """The messages a resuming client missed, ids `after` + 1 to `until`.
+    async def resume(self, subscription: Subscription, after: int) -> list[str] | None:
+        """Let a new subscription begin after an id that its client has seen.
 
         Returns:
-            `None` when they are not all known any more, or too many: the client has to start over.
+            The messages between that id and where the subscription begins, oldest first. `None`
+            when they are not all known any more, or too many: the client has to start over.
         """
+        until = subscription.after
         if after == until:
             return []
         limit = self._settings.ws_replay_limit
         async with self._database.read() as connection:
-            first, _ = await self._log.range(connection)
-            if after > until or after + 1 < first:
+            first, last = await self._log.range(connection)
+            if after > last or after + 1 < first:
                 return None
+            if after > until:
+                # Another replica has told what this one is about to see.
+                subscription.after = after
+                return []
             rows = await self._log.after(connection, after, limit + 1)
         rows = [row for row in rows if row.id <= until]
         return None if len(rows) > limit else [self._message(row) for row in rows]
@@ -196,6 +203,7 @@ class Feed:
 
     async def _follow_table(self, listener: "asyncpg.Connection[Any] | None" = None) -> None:
         is_due = True
+        await self._look_back()
         while True:
             self._wake.clear()
             if is_due:
@@ -214,6 +222,23 @@ class Feed:
                     await listener.execute("SELECT 1", timeout=5)
             if listener is not None and listener.is_closed():
                 raise ConnectionError("the LISTEN connection was closed")
+
+    async def _look_back(self) -> None:
+        """Notice a database that knows less than was told."""
+        if not self._caught_up.is_set():
+            return
+        async with self._database.read() as connection:
+            _, last = await self._log.range(connection)
+        if last < self.last_id:
+            # A standby that had not received all of it has taken over, or a backup has.
+            logger.warning(
+                "change feed: told up to %d, the database knows %d; subscribers start over",
+                self.last_id,
+                last,
+            )
+            self.last_id = last
+            for subscription in self._subscriptions:
+                subscription.start_over(last, reset(last))
 
     async def _drain(self) -> None:
         if not self._caught_up.is_set():
@@ -241,6 +266,11 @@ class Feed:
             if all(one.room >= events for one in self._subscriptions):
                 return
             await asyncio.sleep(BEHIND_SECONDS / BEHIND_LOOKS)
+
+
+def reset(last_id: int) -> str:
+    """What a client is sent that has to start over: events after that id follow."""
+    return json.dumps({"kind": "reset", "last_event_id": last_id})
 
 
 def _in_background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

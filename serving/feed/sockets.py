@@ -8,7 +8,7 @@ from collections.abc import Callable
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from serving.data.errors import DatabaseError
-from serving.feed.follower import Feed
+from serving.feed.follower import Feed, reset
 from serving.feed.metrics import FeedMetrics
 from serving.feed.settings import FeedSettings
 from serving.feed.subscription import Subscription
@@ -141,7 +141,7 @@ class Sockets:
         try:
             try:
                 # While the handshake can still be refused.
-                greeting = await self._greeting(after, subscription.after)
+                greeting = await self._greeting(subscription, after)
             except DatabaseError:
                 await self._refuse(websocket)
                 return
@@ -157,18 +157,19 @@ class Sockets:
         problem = unavailable("feed-unavailable", "the change feed cannot be followed", 5)
         await websocket.send_denial_response(self._problems.respond(problem))
 
-    async def _greeting(self, after: int | None, until: int) -> list[str]:
+    async def _greeting(self, subscription: Subscription, after: int | None) -> list[str]:
         """What a client is sent at first: that it is connected, and what it has missed.
 
         Raises:
             DatabaseError: what it has missed cannot be read.
         """
+        begin = subscription.after
         if after is None:
-            return [json.dumps({"kind": "hello", "last_event_id": until})]
+            return [json.dumps({"kind": "hello", "last_event_id": begin})]
         hello = json.dumps({"kind": "hello", "last_event_id": after})
-        missed = await self._feed.missed(after, until)
+        missed = await self._feed.resume(subscription, after)
         if missed is None:
-            missed = [json.dumps({"kind": "reset", "last_event_id": until})]
+            missed = [reset(begin)]
         return [hello, *missed]
 
     async def _serve_accepted(

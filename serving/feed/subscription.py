@@ -30,6 +30,13 @@ class Subscription:
             self._queue.append((event_id, message))
         self._ready.set()
 
+    def start_over(self, event_id: int, message: str) -> None:
+        """Queue a message in place of all that is queued; events after that id follow."""
+        self._queue.clear()
+        self._queue.append((event_id, message))
+        self.after = event_id - 1
+        self._ready.set()
+
     @property
     def room(self) -> int:
         """How many more messages it can be offered; its whole size where it takes none any more."""

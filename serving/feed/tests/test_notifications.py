@@ -1,6 +1,7 @@
 """What others with the database can do to the feed: nonsense, floods, killed connections."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -56,6 +57,12 @@ PAYLOADS = [
 ]
 
 
+KILL_LISTENERS = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+    "WHERE pid <> pg_backend_pid() AND query ILIKE 'LISTEN%' AND datname = current_database()"
+)
+
+
 async def test_nonsense_in_notifications_is_nothing(postgres_url: str) -> None:
     """A notification says "look" and nothing else; what it carries is not read."""
     async with followed(postgres_url) as (_, client, subscription), intruder(postgres_url) as other:
@@ -89,15 +96,11 @@ async def test_a_flood_of_notifications_makes_no_event_twice_and_loses_none(
 async def test_a_killed_connection_costs_time_and_no_event(
     postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kill = (
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-        "WHERE pid <> pg_backend_pid() AND query ILIKE 'LISTEN%' AND datname = current_database()"
-    )
     async with followed(postgres_url) as (_, client, subscription), intruder(postgres_url) as other:
         for number in range(3):
             async with asyncio.timeout(20):
                 # The feed connects again on its own; until then there is nothing to kill.
-                while not await other.fetchval(kill):
+                while not await other.fetchval(KILL_LISTENERS):
                     await asyncio.sleep(0.05)
             assert (await client.post(PATH, json={"text": f"n{number}"})).status_code == 201
         messages = await texts(subscription, 3)
@@ -128,6 +131,46 @@ async def test_what_a_replica_committed_before_it_died_is_told_by_another(
             await LOG.record(connection, "created", '{"text":"left behind"}')
         (message,) = await texts(subscription, 1)
     assert "left behind" in message
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+async def test_who_has_seen_more_at_another_replica_misses_nothing_at_one_that_is_behind(
+    database_url: str, ahead: int
+) -> None:
+    async with followed(database_url) as (app, client, subscription):
+        for number in range(3):
+            await client.post(PATH, json={"text": f"n{number}"})
+        await texts(subscription, 3)
+        seen = app.feed.last_id
+        # As it was before it saw what others have told.
+        app.feed.last_id -= ahead
+        resumed = await app.feed.subscribe()
+        assert await app.feed.resume(resumed, seen) == []
+        await client.post(PATH, json={"text": "next"})
+        (message,) = await texts(resumed, 1)
+        app.feed.unsubscribe(resumed)
+    assert '"text":"next"' in message
+
+
+@pytest.mark.complains("change feed: ")
+async def test_subscribers_start_over_where_the_database_has_lost_what_they_were_told(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a failover to a standby that had not received all of it."""
+    async with followed(postgres_url) as (_, client, subscription), intruder(postgres_url) as other:
+        for number in range(3):
+            await client.post(PATH, json={"text": f"n{number}"})
+        await texts(subscription, 3)
+        table = LOG.table.name
+        await other.execute(f"DELETE FROM {table} WHERE id > 1")
+        await other.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1)")
+        await other.execute(KILL_LISTENERS)
+        (message,) = await texts(subscription, 1)
+        assert json.loads(message) == {"kind": "reset", "last_event_id": 1}
+        await client.post(PATH, json={"text": "again"})
+        (message,) = await texts(subscription, 1)
+    assert (json.loads(message)["id"], '"text":"again"' in message) == (2, True)
+    assert "change feed: told up to 3, the database knows 1; subscribers start over" in caplog.text
 
 
 async def test_a_service_that_ends_publishes_what_it_has_committed(postgres_url: str) -> None:
