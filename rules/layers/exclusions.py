@@ -2,7 +2,9 @@
 
 import re
 import tomllib
+from collections.abc import Sequence
 from fnmatch import translate
+from functools import cache
 from pathlib import Path
 
 from rules.layers.tree import LayerError
@@ -15,29 +17,36 @@ class Exclusions:
     over those.
     """
 
-    def __init__(self, files: list[Path]) -> None:
-        exclude: list[str] = []
-        keep: list[str] = []
-        for file in files:
-            exclude += _globs(file, "exclude")
-            keep += _globs(file, "keep")
-        self._exclude = _pattern(exclude)
-        self._keep = _pattern(keep)
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._exclude, self._keep = _patterns(
+            tuple((str(file), file.read_text()) for file in files)
+        )
 
     def __contains__(self, path: str) -> bool:
         absolute = f"/{path}"
         return bool(self._exclude.match(absolute)) and not self._keep.match(absolute)
 
 
-def _globs(file: Path, table: str) -> list[str]:
+# A worker packs one wheel after another with the same files.
+@cache
+def _patterns(files: Sequence[tuple[str, str]]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    exclude: list[str] = []
+    keep: list[str] = []
+    for name, text in files:
+        exclude += _globs(name, text, "exclude")
+        keep += _globs(name, text, "keep")
+    return _pattern(exclude), _pattern(keep)
+
+
+def _globs(name: str, text: str, table: str) -> list[str]:
     try:
-        data = tomllib.loads(file.read_text())
+        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise LayerError(f"{file}: not TOML: {error}") from None
+        raise LayerError(f"{name}: not TOML: {error}") from None
     entries = data.get(table, {})
     for glob, reason in entries.items():
         if not glob.startswith(("/", "*")) or not isinstance(reason, str) or not reason:
-            raise LayerError(f"{file}: {glob!r}: expected an absolute glob with a reason")
+            raise LayerError(f"{name}: {glob!r}: expected an absolute glob with a reason")
     return list(entries)
 
 

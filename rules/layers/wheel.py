@@ -7,10 +7,10 @@ and the layers of all services take the same.
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rules.layers import bytecode, part, runfiles
+from rules.layers import bytecode, part, runfiles, worker
 from rules.layers.elf import ElfError
 from rules.layers.exclusions import Exclusions
 from rules.layers.strip import Strip
@@ -63,9 +63,9 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the part of one wheel, and its contents."""
-    options = _arguments().parse_args()
+    options = _arguments().parse_args(arguments)
     try:
         found = tree(
             ((runfile, Path(source)) for runfile, source in options.runfile),
@@ -86,4 +86,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(worker.main(main))

@@ -4,9 +4,10 @@ import argparse
 import fnmatch
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from rules.layers import bytecode, deb, part, runfiles, tarball
+from rules.layers import bytecode, deb, part, runfiles, tarball, worker
 from rules.layers.exclusions import Exclusions
 from rules.layers.part import Part
 from rules.layers.tree import Directory, File, LayerError, Symlink, Tree
@@ -114,9 +115,9 @@ def _join(tree: Tree, path: str, glob: str) -> None:
     tree.add(path, File(content, False, parts[0][1].origin, made_of))
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the layer, its descriptor and its contents."""
-    options = _arguments().parse_args()
+    options = _arguments().parse_args(arguments)
     try:
         descriptor, contents = tarball.write(build(options), options.layer, parts(options))
     except LayerError as error:
@@ -128,4 +129,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(worker.main(main))

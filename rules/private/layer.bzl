@@ -5,7 +5,7 @@ load(":providers.bzl", "LayerInfo", "ServiceInfo")
 load(":python_files.bzl", "PythonFilesInfo", "python_files")
 load(":recipe.bzl", "EXCLUSIONS", "PACKAGES")
 load(":transitions.bzl", "TRANSITION_ATTRS", "image_platform")
-load(":wheel_part.bzl", "WHEEL_ATTRS", "runfile", "wheel_part")
+load(":wheel_part.bzl", "WHEEL_ATTRS", "WORKER", "runfile", "wheel_part")
 
 def _one_file(target, attribute):
     files = target[DefaultInfo].files.to_list()
@@ -119,6 +119,7 @@ def _layer_impl(ctx):
         mnemonic = "ImageLayer",
         progress_message = "Writing layer %{label}",
         env = {"PYTHONHASHSEED": "0"},
+        execution_requirements = WORKER,
     )
     return [
         DefaultInfo(files = depset([layer])),

@@ -11,6 +11,12 @@ WheelInfo = provider(
     },
 )
 
+# The program may stay for the next action: rules/layers/worker.py.
+WORKER = {
+    "requires-worker-protocol": "json",
+    "supports-workers": "1",
+}
+
 # What a rule or an aspect needs to call `wheel_part`.
 WHEEL_ATTRS = {
     "_arm64": attr.label(
@@ -70,6 +76,7 @@ def wheel_part(ctx, name, repository, files, imports, exclude, packages_path, co
         mnemonic = "ImageWheel",
         progress_message = "Packing wheel %{label}",
         env = {"PYTHONHASHSEED": "0"},
+        execution_requirements = WORKER,
     )
     return WheelInfo(
         contents = contents,
