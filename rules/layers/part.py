@@ -18,8 +18,8 @@ import deflate
 
 from rules.layers.tree import Directory, Entry, File
 
-# libdeflate's: the levels above take three times as long for 3 % less.
-_LEVEL = 9
+# libdeflate's: of twelve, 9 takes twice as long for 0.5 % less, and 10 six times for 3 %.
+_LEVEL = 7
 
 # What the contents say of one entry.
 Row = Mapping[str, Any]
