@@ -10,13 +10,15 @@ Python/marshal.c.
 import marshal
 import struct
 import types
+from typing import Any
 
 _SIZE = struct.Struct("<I").unpack_from
 _FLAG_REF = 0x80
 _REF = ord("r")
 _REFERENCE = 5
-_TUPLE, _FROZENSET = ord("("), ord(">")
-_BYTES, _TEXT = ord("s"), ord("u")
+_TUPLE, _TEXT = ord("("), ord("u")
+_SEQUENCES = frozenset(b"(>")
+_COUNTED = frozenset(b"su")
 _CODE = ord("c")
 _LONG = ord("l")
 # Bytes after the type, of objects that have no parts and no count.
@@ -38,34 +40,47 @@ class _Copy:
         self._chunks: list[bytes | int] = []
         self._firsts: dict[bytes, int] = {}
         self._repeated: set[int] = set()
+        # Where repetitions stand among the chunks, in order.
+        self._repetitions: list[int] = []
 
-    def object(self, start: int) -> int:
-        """Copies one object and returns where it ended."""
-        data = self._data
-        kind, end = data[start], start + 1
-        if kind in (_TEXT, _BYTES):
-            end += 4 + _SIZE(data, end)[0]
-        elif kind in (_TUPLE, _FROZENSET):
-            return self._sequence(kind, start)
-        elif kind == _CODE:
-            return self._code(start)
-        elif (size := _FIXED.get(kind)) is not None:
-            end += size
-        elif kind == _LONG:
-            end += 4 + 2 * abs(int.from_bytes(data[end : end + 4], "little", signed=True))
-        else:
-            raise ValueError(f"marshal type {chr(kind)!r} is not one that code objects hold")
-        whole = data[start:end]
-        # A reference takes its place, which has five bytes.
-        if end - start > _REFERENCE:
-            chunks = self._chunks
-            here = len(chunks)
-            place = self._firsts.setdefault(whole, here)
-            if place != here:
-                self._repeated.add(place)
-                chunks.append(place)
-                return end
-        self._chunks.append(_text(whole[5:]) if kind == _TEXT else whole)
+    def objects(self, start: int, count: int) -> int:
+        """Copies so many objects, one after another, and returns where the last one ended."""
+        # Most of them have no parts: they are dealt with here, without a call for each.
+        data, chunks, firsts = self._data, self._chunks, self._firsts
+        fixed, size_of = _FIXED, _SIZE
+        end = start
+        for _ in range(count):
+            start = end
+            kind, end = data[start], start + 1
+            if kind in _COUNTED:
+                end += 4 + size_of(data, end)[0]
+            elif kind in fixed:
+                end += fixed[kind]
+            elif kind in _SEQUENCES:
+                end = self._sequence(kind, start)
+                continue
+            elif kind == _CODE:
+                end = self._code(start)
+                continue
+            elif kind == _LONG:
+                end += 4 + 2 * abs(int.from_bytes(data[end : end + 4], "little", signed=True))
+            else:
+                raise ValueError(f"marshal type {chr(kind)!r} is not one that code objects hold")
+            whole = data[start:end]
+            # A reference takes its place, which has five bytes.
+            if end - start > _REFERENCE:
+                here = len(chunks)
+                place = firsts.setdefault(whole, here)
+                if place != here:
+                    self._repeated.add(place)
+                    self._repetitions.append(here)
+                    chunks.append(place)
+                    continue
+                if kind == _TEXT:
+                    whole = _text(whole[5:])
+            elif kind == _TEXT:
+                whole = _text(whole[5:])
+            chunks.append(whole)
         return end
 
     def _sequence(self, kind: int, start: int) -> int:
@@ -74,42 +89,38 @@ class _Copy:
         count = int.from_bytes(size, "little")
         short = kind == _TUPLE and count < 256
         self._chunks.append(bytes((ord(")"), count)) if short else bytes((kind,)) + size)
-        for _ in range(count):
-            end = self.object(end)
+        end = self.objects(end, count)
         if end - start > _REFERENCE:
             first = self._firsts.setdefault(self._data[start:end], place)
             if first != place:
                 self._repeated.add(first)
                 # No part of it is a first one.
                 self._chunks[place:] = [first]
+                while self._repetitions and self._repetitions[-1] > place:
+                    self._repetitions.pop()
+                self._repetitions.append(place)
         return end
 
     def _code(self, start: int) -> int:
         # Code keeps its identity: it is no other's repetition.
         end = start + 1 + _COUNTS
         self._chunks.append(self._data[start:end])
-        for _ in range(_BEFORE_LINE):
-            end = self.object(end)
+        end = self.objects(end, _BEFORE_LINE)
         self._chunks.append(self._data[end : end + _LINE])
-        end += _LINE
-        for _ in range(_AFTER_LINE):
-            end = self.object(end)
-        return end
+        return self.objects(end + _LINE, _AFTER_LINE)
 
     def joined(self) -> bytes:
         """All of it; what is repeated is marked, and its repetitions refer to it."""
+        chunks: list[Any] = self._chunks
         # The reader numbers an object when it starts, before its parts.
-        numbers = {place: number for number, place in enumerate(sorted(self._repeated))}
-        references = {place: struct.pack("<BI", _REF, number) for place, number in numbers.items()}
-        found = []
-        for place, chunk in enumerate(self._chunks):
-            if isinstance(chunk, int):
-                found.append(references[chunk])
-            elif place in references:
-                found.append(bytes((chunk[0] | _FLAG_REF,)) + chunk[1:])
-            else:
-                found.append(chunk)
-        return b"".join(found)
+        references = {}
+        for number, place in enumerate(sorted(self._repeated)):
+            references[place] = struct.pack("<BI", _REF, number)
+            first = chunks[place]
+            chunks[place] = bytes((first[0] | _FLAG_REF,)) + first[1:]
+        for place in self._repetitions:
+            chunks[place] = references[chunks[place]]
+        return b"".join(chunks)
 
 
 def _text(text: bytes) -> bytes:
@@ -126,5 +137,5 @@ def dumps(code: types.CodeType) -> bytes:
     Raises `ValueError` for what the compiler makes no constant of.
     """
     copy = _Copy(marshal.dumps(code, 2))
-    copy.object(0)
+    copy.objects(0, 1)
     return copy.joined()
