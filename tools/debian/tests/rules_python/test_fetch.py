@@ -44,7 +44,7 @@ class Machine:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("PIP_")
         }
-        command = [PYTHON, "-I", "-B", str(PROGRAM), "--python=3.13", "fetch", "--hub=hub"]
+        command = [PYTHON, "-I", "-B", str(PROGRAM), "fetch", "--python=3.13", "--hub=hub"]
         command += [f"--platform={platform}", "--name=one", f"--version={version}"]
         command += [f"--store={self.store}", *(f"--sha256={value}" for value in hashes)]
         return subprocess.run(

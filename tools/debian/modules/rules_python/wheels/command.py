@@ -17,13 +17,19 @@ from tools.locks.error import LockError
 def main(arguments: list[str]) -> int:
     """Does what is asked; returns 1, with a reason on standard error, where that cannot be."""
     parser = argparse.ArgumentParser(prog="wheels")
-    parser.add_argument("--python", required=True, help="MAJOR.MINOR of the target")
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="print the lock as JSON: platform, package, pin")
-    listing.add_argument("--lock", required=True, type=Path)
-    listing.add_argument("--shown", required=True, help="what errors call the lock")
-    listing.add_argument("platforms", nargs="+")
+    listing = commands.add_parser(
+        "list", help="print locks as JSON: of each a table of platform, package and pin"
+    )
+    listing.add_argument(
+        "--lock",
+        required=True,
+        nargs="+",
+        action="append",
+        help="a path, what errors call it, MAJOR.MINOR of the target, platforms",
+    )
     fetching = commands.add_parser("fetch", help="fill the repository of one wheel")
+    fetching.add_argument("--python", required=True, help="MAJOR.MINOR of the target")
     fetching.add_argument("--platform", required=True)
     fetching.add_argument("--hub", required=True, help="name of the repository of aliases")
     fetching.add_argument("--name", required=True)
@@ -34,7 +40,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.command == "list":
-            print(json.dumps(_listing(options)))
+            print(json.dumps([_listing(*words) for words in options.lock]))
         else:
             _fetch(options)
     except (WheelError, LockError, OSError) as error:
@@ -43,15 +49,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _listing(options: argparse.Namespace) -> dict[str, dict[str, object]]:
-    pins = wheels.read(options.lock, options.shown)
-    targets = [Target.of(platform, options.python) for platform in options.platforms]
+def _listing(file: str, shown: str, python: str, *platforms: str) -> dict[str, dict[str, object]]:
+    pins = wheels.read(Path(file), shown)
     return {
         target.platform: {
             name: {"version": pin.version, "extras": pin.extras, "sha256": pin.hashes}
-            for name, pin in sorted(lock.chosen(pins, target, options.shown).items())
+            for name, pin in sorted(lock.chosen(pins, target, shown).items())
         }
-        for target in targets
+        for target in (Target.of(platform, python) for platform in platforms)
     }
 
 

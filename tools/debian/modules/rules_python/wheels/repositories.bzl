@@ -36,13 +36,13 @@ _PROGRAM = [
 # A slow line may take its time over a large wheel.
 _SECONDS = 3600
 
-def _run(ctx, python_version, arguments):
+def _run(ctx, arguments):
     python = ctx.which("python3")
     if not python:
         fail("python3 is not in PATH; wheels are fetched with its pip")
     program = [ctx.path(file) for file in _PROGRAM]
     done = ctx.execute(
-        [python, "-I", "-B", program[0], "--python", python_version] + arguments,
+        [python, "-I", "-B", program[0]] + arguments,
         timeout = _SECONDS,
     )
     if done.return_code:
@@ -51,8 +51,9 @@ def _run(ctx, python_version, arguments):
 
 def _wheel_impl(ctx):
     ctx.report_progress("fetching {} {}".format(ctx.attr.package, ctx.attr.version))
-    _run(ctx, ctx.attr.python_version, [
+    _run(ctx, [
         "fetch",
+        "--python=" + ctx.attr.python_version,
         "--platform=" + ctx.attr.platform,
         "--hub=" + ctx.attr.hub,
         "--name=" + ctx.attr.package,
@@ -201,26 +202,31 @@ def hubs(ctx):
         for parse in module.tags.parse:
             if parse.hub_name in seen:
                 fail("pip.parse: hub_name {} is taken".format(parse.hub_name))
-            seen[parse.hub_name] = True
-            _declare(ctx, parse)
+            seen[parse.hub_name] = parse
+    if not seen:
+        return
 
-def _declare(ctx, parse):
+    # One run for all of them: the program takes longer to start than to read.
+    arguments = ["list"]
+    for parse in seen.values():
+        arguments += ["--lock", ctx.path(parse.requirements_lock), _shown(parse), parse.python_version]
+        arguments += parse.target_platforms
+    for parse, lock in zip(seen.values(), json.decode(_run(ctx, arguments))):
+        _declare(parse, lock)
+
+def _shown(parse):
+    """What errors call the lock."""
     file = parse.requirements_lock
-    shown = "/".join([part for part in [file.package, file.name] if part])
-    listing = _run(ctx, parse.python_version, [
-        "list",
-        "--lock",
-        ctx.path(file),
-        "--shown=" + shown,
-    ] + parse.target_platforms)
-    lock = json.decode(listing)
+    return "/".join([part for part in [file.package, file.name] if part])
+
+def _declare(parse, lock):
     _hub(
         name = parse.hub_name,
         # An extension is not told what use_repo() makes of a name: here, what follows the project's.
         apparent_name = parse.hub_name.rpartition("_")[2],
-        file = shown,
+        file = _shown(parse),
         hub = parse.hub_name,
-        lock = listing,
+        lock = json.encode(lock),
     )
     for platform, pins in lock.items():
         for name, pin in pins.items():
