@@ -76,11 +76,7 @@ class _Copy:
                     self._repetitions.append(here)
                     chunks.append(place)
                     continue
-                if kind == _TEXT:
-                    whole = _text(whole[5:])
-            elif kind == _TEXT:
-                whole = _text(whole[5:])
-            chunks.append(whole)
+            chunks.append(_text(whole[5:]) if kind == _TEXT else whole)
         return end
 
     def _sequence(self, kind: int, start: int) -> int:

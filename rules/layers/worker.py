@@ -51,8 +51,10 @@ def _done(program: Program, arguments: Sequence[str]) -> tuple[int, str]:
         try:
             code = program(arguments)
         except SystemExit as end:
-            # argparse, of arguments that it does not know.
+            # argparse, of arguments that it does not know; or a reason (sys.exit).
             code = end.code if isinstance(end.code, int) else 1
+            if isinstance(end.code, str):
+                print(end.code)
         except Exception:  # noqa: BLE001  (an action's end is not the worker's)
             traceback.print_exc()
             code = 1

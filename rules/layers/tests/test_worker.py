@@ -1,9 +1,10 @@
 """A program does one action after another, and what one does wrong is no other's concern."""
 
+import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ def program(arguments: Sequence[str]) -> int:
         case ["exit", *_]:
             print("usage", file=sys.stderr)
             raise SystemExit(2)
+        case ["reason", *_]:
+            raise SystemExit("because")
         case ["fail", *_]:
             print("wrong", file=sys.stderr)
             return 1
@@ -45,7 +48,12 @@ def test_each_request_is_answered_in_turn() -> None:
 
 @pytest.mark.parametrize(
     ("word", "code", "said"),
-    [("fail", 1, "wrong"), ("exit", 2, "usage"), ("raise", 1, "ValueError: on purpose")],
+    [
+        ("fail", 1, "wrong"),
+        ("exit", 2, "usage"),
+        ("reason", 1, "because"),
+        ("raise", 1, "ValueError: on purpose"),
+    ],
 )
 def test_an_action_that_fails_says_why_and_the_next_one_is_done(
     word: str, code: int, said: str
@@ -69,27 +77,38 @@ sys.exit(worker.main(program))
 """
 
 
-def run(*arguments: str, requests: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+@contextlib.contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [sys.executable, "-c", CODE, *arguments],
-        input=requests,
         env={"PYTHONPATH": ":".join(entry for entry in sys.path if entry)},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=False,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def test_a_worker_writes_answers_alone_until_there_is_nothing_to_read() -> None:
-    done = run("--persistent_worker", requests='{"arguments": ["a"]}\n{"arguments": ["b"]}\n')
-    assert [json.loads(line)["output"] for line in done.stdout.splitlines()] == [
-        "said\ntold a\n",
-        "said\ntold b\n",
-    ]
-    assert (done.returncode, done.stderr) == (0, "")
+def test_a_worker_writes_answers_alone_each_before_the_next_request() -> None:
+    with running("--persistent_worker") as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        for word in ("a", "b"):
+            process.stdin.write(json.dumps({"arguments": [word]}) + "\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["output"] == f"said\ntold {word}\n"
+        # No more requests.
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+        assert (process.stdout.read(), process.stderr.read()) == ("", "")
 
 
 def test_a_program_that_may_not_stay_does_one_action() -> None:
-    done = run("a")
-    assert (done.returncode, done.stdout, done.stderr) == (3, "told a\n", "said\n")
+    with running("a") as process:
+        output = process.communicate(timeout=60)
+    assert (process.returncode, *output) == (3, "told a\n", "said\n")
