@@ -46,11 +46,22 @@ def environment(**variables: str) -> dict[str, str]:
     return {
         **kept,
         "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-        # Compiled once for all the processes that a test starts, and not beside the sources.
-        "PYTHONPYCACHEPREFIX": os.environ.get("TEST_TMPDIR", tempfile.gettempdir()) + "/pyc",
+        **_byte_code(),
         "PYTHONUNBUFFERED": "1",
         **variables,
     }
+
+
+def _byte_code() -> dict[str, str]:
+    """Where byte-code is; never is any written beside the sources.
+
+    Bazel gives wheels theirs, and Python looks there or in a folder of its own, never in both.
+    Wheels compile for 1.8 s, the service's own sources for 0.1 s.
+    """
+    if Path(httpx.__file__).with_name("__pycache__").is_dir():
+        return {"PYTHONDONTWRITEBYTECODE": "1"}
+    # Compiled once for all the processes that a test starts.
+    return {"PYTHONPYCACHEPREFIX": os.environ.get("TEST_TMPDIR", tempfile.gettempdir()) + "/pyc"}
 
 
 def run(module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

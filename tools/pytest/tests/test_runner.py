@@ -23,7 +23,7 @@ def run(folder: Path, text: str, **variables: str) -> subprocess.CompletedProces
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("TEST_", "XML_", "TESTBRIDGE_"))
+        if not name.startswith(("SSL_", "TEST_", "XML_", "TESTBRIDGE_"))
     }
     # Compiling pytest anew for each run would take most of the time.
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder.parent / "pyc")}
@@ -61,6 +61,13 @@ def test_tests_that_are_all_skipped_are_an_error(folder: Path) -> None:
 def test_an_expected_failure_counts_as_a_test_that_ran(folder: Path) -> None:
     expected = "import pytest\n\n@pytest.mark.xfail\ndef test_it():\n    assert False\n"
     assert run(folder, expected).returncode == 0
+
+
+def test_no_certificate_authority_is_trusted_but_those_that_a_test_names(folder: Path) -> None:
+    empty = "import os\n\ndef test_it():\n    assert os.listdir(os.environ['SSL_CERT_DIR']) == []\n"
+    named = "import os\n\ndef test_it():\n    assert os.environ['SSL_CERT_DIR'] == '/named'\n"
+    assert run(folder, empty).returncode == 0
+    assert run(folder, named, SSL_CERT_DIR="/named").returncode == 0
 
 
 def test_the_filter_selects_by_name(folder: Path) -> None:

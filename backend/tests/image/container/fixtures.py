@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from backend.tests.image.container.stack import Stack
+from backend.tests.image.container.stack import Replica, Stack
 from tests.container.bundle import SecurityContext
 from tests.container.cgroups import Cgroups
 from tests.container.runtime import Runtime, Unpacked
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stack(
     runtime: Runtime,
     image: Unpacked,
@@ -20,8 +20,27 @@ def stack(
     cgroups: Cgroups | None,
     scratch: Path,
 ) -> Iterator[Stack]:
-    """PostgreSQL and an AI service that run, and a database that is empty."""
+    """PostgreSQL and an AI service that run, and a database that is empty.
+
+    One for all modules: to make it takes the longest of all where the processor is emulated.
+    """
     folder = scratch / "stack"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir()
     with Stack(runtime, image, postgres, context, folder, limits=cgroups is not None) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def unmigrated(stack: Stack) -> Replica:
+    """A replica that was started before anybody made the schema."""
+    return stack.replica(patient=True)
+
+
+@pytest.fixture(scope="session")
+def replica(stack: Stack, unmigrated: Replica) -> Replica:
+    """The same, ready. `test_limits.py` kills it, and so is the last that takes it."""
+    if unmigrated.health() != 200:
+        migrated = stack.run("migrate")
+        assert migrated.exit_code == 0, migrated.log
+    unmigrated.until_ready()
+    return unmigrated

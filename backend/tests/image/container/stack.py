@@ -97,7 +97,7 @@ class Stack:
         *,
         limits: bool = True,
     ) -> None:
-        """`folder` keeps PostgreSQL's files; a stack that finds some takes them, emptied."""
+        """`folder` keeps PostgreSQL's files."""
         self._runtime = runtime
         self._backend = backend
         self._postgres = postgres
@@ -109,9 +109,6 @@ class Stack:
         self._database: Container | None = None
         self._replicas: list[Container] = []
         self.ai = AiStub("127.0.0.6", behaviour=says(SUGGESTIONS))
-        self._used = self._data.exists()
-        if self._used:
-            return
         self._data.mkdir()
         self._secret.write_text(PASSWORD + "\n")
         if os.geteuid() == 0:
@@ -128,12 +125,9 @@ class Stack:
     def __enter__(self) -> Self:
         self.ai.start()
         self.start_database()
-        if self._used:
-            self._empty_database()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Another stack, of another module of tests, is to have the addresses.
         for replica in self._replicas:
             replica.remove()
         if self._database is not None:
@@ -175,16 +169,6 @@ class Stack:
             return False
         done = self.database.execute(f"{_PROGRAMS}/pg_isready", "-h", _DATABASE_HOST, "-q")
         return done.returncode == 0
-
-    def _empty_database(self) -> None:
-        """As initdb would, which takes the longest of all in an emulated machine."""
-        with asyncio.Runner() as runner:
-            session = runner.run(_connect("postgres"))
-            try:
-                runner.run(session.execute("DROP DATABASE todo WITH (FORCE)"))
-                runner.run(session.execute("CREATE DATABASE todo"))
-            finally:
-                runner.run(session.close())
 
     def stop_database(self, number: int = signal.SIGINT) -> None:
         """Stops PostgreSQL: SIGINT breaks connections off, SIGKILL is a crash."""

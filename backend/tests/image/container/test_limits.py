@@ -1,10 +1,9 @@
-"""The service lives within the limits that deploy/ recommends."""
+"""The service lives within the limits that deploy/ recommends. The last test kills it."""
 
 import signal
 from collections.abc import Callable, Iterator
 
 import httpx
-import pytest
 
 from backend.tests.image.container.load import TODOS, Load, missing
 from backend.tests.image.container.stack import Replica, Stack, log_lines
@@ -22,16 +21,6 @@ for _ in range(14):
         time.sleep(20)
 time.sleep(20)
 """
-
-
-@pytest.fixture(scope="module")
-def replica(stack: Stack, limits: Cgroups) -> Iterator[Replica]:
-    done = stack.run("migrate")
-    assert done.exit_code == 0, done.log
-    made = stack.replica(patient=True)
-    made.until_ready()
-    yield made
-    made.container.remove()
 
 
 def test_the_services_limits_are_in_force(replica: Replica, limits: Cgroups) -> None:
@@ -98,7 +87,7 @@ def test_a_request_that_would_eat_memory_is_refused(replica: Replica, limits: Cg
 def test_a_service_killed_for_want_of_memory_starts_clean(
     stack: Stack, replica: Replica, limits: Cgroups
 ) -> None:
-    """The last test of this module: it kills the service that the others share."""
+    """The last test of all that share the service."""
     with Load([replica]) as load:
         load.until(50)
         replica.container.execute(PYTHON, "-c", EAT)
