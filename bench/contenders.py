@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import resource
 import shutil
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Protocol
 from bench.base import Base
 from bench.checkout import Checkout
 from bench.commands import BenchError, find, here, run
+from bench.machine import processor_seconds
 from tests.container import kernel
 
 TARGET = "//image"
@@ -90,10 +90,8 @@ class Bazel:
         return self.checkout.folder / LAYOUT
 
     def processor_seconds(self) -> float:
-        """Of the server, its actions included: all that it has waited for (proc(5), `stat`)."""
-        server = self.checkout.bazel("info", "server_pid").strip()
-        fields = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        """Of the server, its actions included, and of the workers that stay."""
+        return processor_seconds(int(self.checkout.bazel("info", "server_pid")))
 
     def change(self, number: int) -> None:
         """Adds a line to the service, another one for each number; 0 takes it back."""

@@ -70,7 +70,7 @@ ROWS = (
         "clean",
         "processor time of it",
         "s",
-        "of the Bazel server and all that it has waited for, from /proc/PID/stat",
+        "of the Bazel server, its workers and all that they have waited for, from /proc/PID/stat",
         "of the commands, from getrusage(2)",
     ),
     Row("digests", "clean", "digests of clean builds", "", "of the clean builds", "the same"),
