@@ -20,6 +20,8 @@ from tests.container.patience import patient
 
 TODOS = "/api/v1/todos"
 _CHECK_SECONDS = 0.2
+# Whoever is refused does not ask again at once: refusals by the thousand show no more than dozens.
+_PAUSE_SECONDS = 0.05
 _SECONDS = 30
 _PAGE = 100
 
@@ -110,6 +112,7 @@ class Load:
     def _once(self, client: "_Client", title: str) -> None:
         created = self._request(client, "POST", TODOS, {"title": title})
         if created is None or created.status != 201:
+            self._end.wait(_PAUSE_SECONDS)
             return
         path = created.location
         with self._lock:

@@ -1,5 +1,6 @@
 """What the service does while what it needs fails, and afterwards."""
 
+import contextlib
 import json
 import signal
 import time
@@ -24,9 +25,9 @@ def migrated(stack: Stack) -> Stack:
     return stack
 
 
-@pytest.fixture
-def replica(migrated: Stack) -> Iterator[Replica]:
-    made = migrated.replica(
+@contextlib.contextmanager
+def started(stack: Stack) -> Iterator[Replica]:
+    made = stack.replica(
         AI_BREAKER_FAILURES="2",
         AI_BREAKER_RECOVERY="2",
         AI_READ_TIMEOUT="1",
@@ -40,6 +41,26 @@ def replica(migrated: Stack) -> Iterator[Replica]:
     made.until_ready()
     yield made
     made.container.remove()
+
+
+@pytest.fixture
+def replica(migrated: Stack) -> Iterator[Replica]:
+    """One of the test's own."""
+    with started(migrated) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared(migrated: Stack) -> Iterator[Replica]:
+    """One for tests that leave it as they found it, whose database is always there."""
+    with started(migrated) as made:
+        yield made
+
+
+@pytest.fixture
+def client_of_shared(shared: Replica) -> Iterator[httpx.Client]:
+    with shared.client() as made:
+        yield made
 
 
 @pytest.fixture
@@ -167,80 +188,6 @@ def test_a_slow_database_is_called_slow_and_costs_no_connection(
     assert client.get(path).status_code == 200
 
 
-@pytest.mark.complains("(failed: |ai-)(error-status|not-json|timeout|unreachable|circuit-open)")
-@pytest.mark.parametrize(
-    "behaviour",
-    [
-        responds(b"{}", 500),
-        responds(b"<html>"),
-        after(5, says(SUGGESTIONS)),
-        None,
-    ],
-    ids=["fails", "sends no JSON", "is slow", "is down"],
-)
-def test_a_broken_ai_service_is_left_alone_until_it_works(
-    migrated: Stack, replica: Replica, client: httpx.Client, behaviour: Behaviour | None
-) -> None:
-    path = todo(client)
-    ai = migrated.ai
-    if behaviour is None:
-        ai.stop()
-    else:
-        ai.behaviour = behaviour
-    try:
-        first = [client.post(f"{path}/suggestions").status_code for _ in range(2)]
-        calls = ai.calls
-        opened = client.post(f"{path}/suggestions")
-        assert client.get(path).status_code == 200
-        assert replica.health() == 200
-    finally:
-        ai.behaviour = says(SUGGESTIONS)
-        if behaviour is None:
-            ai.start()
-
-    assert set(first) <= {502, 503, 504}, first
-    # Open: nobody is asked.
-    assert opened.status_code == 503, opened.text
-    assert opened.json()["type"] == "/problems/ai-circuit-open"
-    assert ai.calls == calls
-
-    # Half-open after two seconds: one trial call, which closes it.
-    def suggested() -> object:
-        answer = client.post(f"{path}/suggestions")
-        return answer.status_code == 200 and answer.json()["subtasks"]
-
-    asked = replica.container.until(suggested, "asking the AI service again", 10)
-    assert asked == SUGGESTIONS["subtasks"]
-
-
-@pytest.mark.complains("(failed: |ai-)wrong-schema")
-def test_a_model_that_talks_nonsense_is_asked_again(migrated: Stack, client: httpx.Client) -> None:
-    path = todo(client)
-    calls = migrated.ai.calls
-    migrated.ai.behaviour = says("nonsense")
-    try:
-        answers = [client.post(f"{path}/suggestions").status_code for _ in range(3)]
-    finally:
-        migrated.ai.behaviour = says(SUGGESTIONS)
-
-    # One more than open the breaker for a service that fails.
-    assert answers == [502, 502, 502]
-    assert migrated.ai.calls >= calls + 3
-    assert client.post(f"{path}/suggestions").status_code == 200
-
-
-def test_a_full_temporary_folder_hinders_nobody(replica: Replica, client: httpx.Client) -> None:
-    filler = Path(f"/proc/{replica.container.pid}/root/tmp/filler")
-    with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(1 << 20))
-
-    path = todo(client)
-
-    assert client.get(path).status_code == 200
-    assert replica.health() == 200
-
-
 def test_a_replica_that_ends_under_load_fails_no_request(migrated: Stack) -> None:
     replicas = [migrated.replica(patient=True), migrated.replica(patient=True)]
     for replica in replicas:
@@ -301,3 +248,90 @@ def test_what_went_wrong_is_logged_as_json(migrated: Stack, replica: Replica) ->
     for line in replica.container.stdout.splitlines():
         json.loads(line)
     assert replica.container.stderr == ""
+
+
+# Those that share a replica come last: nothing happens to its database.
+
+
+@pytest.mark.complains("(failed: |ai-)(error-status|not-json|timeout|unreachable|circuit-open)")
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        responds(b"{}", 500),
+        responds(b"<html>"),
+        after(5, says(SUGGESTIONS)),
+        None,
+    ],
+    ids=["fails", "sends no JSON", "is slow", "is down"],
+)
+def test_a_broken_ai_service_is_left_alone_until_it_works(
+    migrated: Stack,
+    shared: Replica,
+    client_of_shared: httpx.Client,
+    behaviour: Behaviour | None,
+) -> None:
+    path = todo(client_of_shared)
+    ai = migrated.ai
+    if behaviour is None:
+        ai.stop()
+    else:
+        ai.behaviour = behaviour
+    try:
+        first = [client_of_shared.post(f"{path}/suggestions").status_code for _ in range(2)]
+        calls = ai.calls
+        opened = client_of_shared.post(f"{path}/suggestions")
+        assert client_of_shared.get(path).status_code == 200
+        assert shared.health() == 200
+    finally:
+        ai.behaviour = says(SUGGESTIONS)
+        if behaviour is None:
+            ai.start()
+
+    assert set(first) <= {502, 503, 504}, first
+    # Open: nobody is asked.
+    assert opened.status_code == 503, opened.text
+    assert opened.json()["type"] == "/problems/ai-circuit-open"
+    assert ai.calls == calls
+
+    # Half-open after two seconds: one trial call, which closes it.
+    def suggested() -> object:
+        answer = client_of_shared.post(f"{path}/suggestions")
+        return answer.status_code == 200 and answer.json()["subtasks"]
+
+    asked = shared.container.until(suggested, "asking the AI service again", 10)
+    assert asked == SUGGESTIONS["subtasks"]
+
+
+@pytest.mark.complains("(failed: |ai-)wrong-schema")
+def test_a_model_that_talks_nonsense_is_asked_again(
+    migrated: Stack, client_of_shared: httpx.Client
+) -> None:
+    path = todo(client_of_shared)
+    calls = migrated.ai.calls
+    migrated.ai.behaviour = says("nonsense")
+    try:
+        answers = [client_of_shared.post(f"{path}/suggestions").status_code for _ in range(3)]
+    finally:
+        migrated.ai.behaviour = says(SUGGESTIONS)
+
+    # One more than open the breaker for a service that fails.
+    assert answers == [502, 502, 502]
+    assert migrated.ai.calls >= calls + 3
+    assert client_of_shared.post(f"{path}/suggestions").status_code == 200
+
+
+def test_a_full_temporary_folder_hinders_nobody(
+    shared: Replica, client_of_shared: httpx.Client
+) -> None:
+    filler = Path(f"/proc/{shared.container.pid}/root/tmp/filler")
+    with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+    try:
+        path = todo(client_of_shared)
+
+        assert client_of_shared.get(path).status_code == 200
+        assert shared.health() == 200
+    finally:
+        filler.unlink()
