@@ -35,7 +35,16 @@ def locked(folder: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def test_an_answer_that_is_not_there_in_time_is_a_503_and_nothing_is_stored(tmp_path: Path) -> None:
+def todos(server: Running) -> list[str]:
+    """The title of each that is stored."""
+    items = httpx.get(f"{server.url}{TODOS}", timeout=30).json()["items"]
+    return [todo["title"] for todo in items]
+
+
+def test_an_answer_that_is_not_there_in_time_is_a_503_and_the_request_is_done_once(
+    tmp_path: Path,
+) -> None:
+    """As docs/problems.md has it: it may have been done. Here nothing keeps it from that."""
     slow = {"DATABASE_STATEMENT_TIMEOUT": "30", **AI}
     with attacked(tmp_path, RESPONSE_TIMEOUT="1", **slow) as server:
         with locked(tmp_path):
@@ -47,8 +56,10 @@ def test_an_answer_that_is_not_there_in_time_is_a_503_and_nothing_is_stored(tmp_
             assert said.closed
             assert said.seconds >= 1
             assert converse(server.port, LIVE).statuses == (200,), "others are answered meanwhile"
-        stored = httpx.get(f"{server.url}{TODOS}", timeout=30).json()["items"]
-        assert stored == []
+        deadline = time.monotonic() + 20
+        while not (stored := todos(server)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert stored == ["edge"]
         metrics = httpx.get(f"{server.url}/metrics").text
         assert 'http_refused_total{reason="answer-too-slow"} 1.0' in metrics
 
