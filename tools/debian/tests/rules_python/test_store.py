@@ -27,17 +27,18 @@ class Index:
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
-    def wanted(self, name: str) -> Wanted:
-        path = wheel.make(self.folder, f"{name}-1.0-py3-none-any.whl")
-        return Wanted(f"{name}==1.0", (hashlib.sha256(path.read_bytes()).hexdigest(),))
+    def wanted(self, name: str, version: str = "1.0") -> Wanted:
+        path = wheel.make(self.folder, f"{name}-{version}-py3-none-any.whl")
+        return Wanted(f"{name}=={version}", (hashlib.sha256(path.read_bytes()).hexdigest(),))
 
     def download(self, many: list[Wanted], target: Target, folder: Path) -> list[Path]:
-        self.runs.append(sorted(wanted.requirement.split("==")[0] for wanted in many))
+        asked = sorted(wanted.requirement.split("==") for wanted in many)
+        names = [name for name, _ in asked]
+        self.runs.append(names)
         self.may_go_on.wait(10)
-        names = self.runs[-1]
-        if "bad" in names:
-            raise WheelError("bad")
-        return [wheel.make(folder, f"{name}-1.0-py3-none-any.whl") for name in names]
+        if "bad" in names or len(set(names)) < len(names):
+            raise WheelError("bad, or a conflict")
+        return [wheel.make(folder, f"{name}-{version}-py3-none-any.whl") for name, version in asked]
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -100,20 +101,43 @@ def test_a_broken_copy_is_named_where_no_new_one_can_be_had(
         Store(tmp_path, X86).wheel(one)
 
 
-def test_those_who_wait_are_served_together(tmp_path: Path, pip: Index) -> None:
+def fetch_at_once(folder: Path, pip: Index, first: Wanted, others: list[Wanted]) -> None:
+    """Has the others ask while the first is being fetched."""
     pip.may_go_on.clear()
-    wanted = [pip.wanted(name) for name in ("one", "two", "three")]
-    fetching = [threading.Thread(target=Store(tmp_path, X86).wheel, args=[one]) for one in wanted]
-    requests = tmp_path / "linux_x86_64-3.13/requests"
+    fetching = [
+        threading.Thread(target=Store(folder, X86).wheel, args=[one]) for one in (first, *others)
+    ]
+    requests = folder / "linux_x86_64-3.13/requests"
     fetching[0].start()
     until(lambda: bool(pip.runs))
     for thread in fetching[1:]:
         thread.start()
-    until(lambda: len(list(requests.iterdir())) == 2)
+    until(lambda: len(list(requests.iterdir())) == len(others))
     pip.may_go_on.set()
     for thread in fetching:
         thread.join(10)
+    assert not list(requests.iterdir())
+
+
+def test_those_who_wait_are_served_together(tmp_path: Path, pip: Index) -> None:
+    fetch_at_once(
+        tmp_path, pip, pip.wanted("one"), [pip.wanted(name) for name in ("two", "three")]
+    )
     assert pip.runs == [["one"], ["three", "two"]]
+
+
+def test_one_whose_wheel_came_meanwhile_leaves_the_others_together(
+    tmp_path: Path, pip: Index
+) -> None:
+    one = pip.wanted("one")
+    fetch_at_once(tmp_path, pip, one, [one, pip.wanted("two"), pip.wanted("three")])
+    assert pip.runs == [["one"], ["three", "two"]]
+
+
+def test_of_two_versions_each_has_a_run_of_its_own(tmp_path: Path, pip: Index) -> None:
+    others = [pip.wanted("two"), pip.wanted("two", "2.0"), pip.wanted("three")]
+    fetch_at_once(tmp_path, pip, pip.wanted("one"), others)
+    assert sorted(map(len, pip.runs)) == [1, 1, 2]
 
 
 def test_one_that_cannot_be_had_does_not_stop_the_others(tmp_path: Path, pip: Index) -> None:

@@ -55,13 +55,15 @@ class Store:
         self._requests.mkdir(parents=True, exist_ok=True)
         request = self._request(wanted)
         with self._locked():
-            taken = self._taken()
             if held := self._held(wanted):
+                # Others' requests are left to one who fetches.
+                (self._requests / request).unlink(missing_ok=True)
                 return held
-            if request in taken and len(taken) > 1:
+            # Whose request is gone has waited for a run of pip, which failed.
+            if (self._requests / request).exists() and len(taken := self._taken(request)) > 1:
                 # Where one of them cannot be had, each fetches its own and says so itself.
                 with contextlib.suppress(WheelError):
-                    self._fetch(list(taken.values()))
+                    self._fetch(taken)
             try:
                 return self._held(wanted) or self._fetch([wanted])[0]
             except WheelError as error:
@@ -96,16 +98,22 @@ class Store:
         beside.rename(self._requests / name)
         return name
 
-    def _taken(self) -> dict[str, Wanted]:
-        """What is asked for, by request; from here on nobody else takes it."""
+    def _taken(self, first: str) -> list[Wanted]:
+        """What is asked for and pip can fetch at once; from here on nobody else takes it.
+
+        Of a package that several locks have in several versions it is one, the first request's
+        before others'; the other versions are left to the next run.
+        """
         taken: dict[str, Wanted] = {}
-        for request in sorted(self._requests.iterdir()):
+        for request in sorted(self._requests.iterdir(), key=lambda file: (file.name != first, file)):
             age = time.time() - request.stat().st_mtime
             requirement, hashes = json.loads(request.read_text())
-            request.unlink()
-            if age < _PATIENCE:
-                taken[request.name] = Wanted(requirement, tuple(hashes))
-        return taken
+            wanted = Wanted(requirement, tuple(hashes))
+            if age >= _PATIENCE or (request.name != first and self._held(wanted)):
+                request.unlink()
+            elif taken.setdefault(requirement.partition("==")[0], wanted) == wanted:
+                request.unlink()
+        return list(taken.values())
 
     def _fetch(self, many: list[Wanted]) -> list[Path]:
         """Fetches wheels and puts each in its place."""
