@@ -120,9 +120,7 @@ def fetch_at_once(folder: Path, pip: Index, first: Wanted, others: list[Wanted])
 
 
 def test_those_who_wait_are_served_together(tmp_path: Path, pip: Index) -> None:
-    fetch_at_once(
-        tmp_path, pip, pip.wanted("one"), [pip.wanted(name) for name in ("two", "three")]
-    )
+    fetch_at_once(tmp_path, pip, pip.wanted("one"), [pip.wanted(name) for name in ("two", "three")])
     assert pip.runs == [["one"], ["three", "two"]]
 
 

@@ -105,13 +105,14 @@ class Store:
         before others'; the other versions are left to the next run.
         """
         taken: dict[str, Wanted] = {}
-        for request in sorted(self._requests.iterdir(), key=lambda file: (file.name != first, file)):
+        for request in sorted(
+            self._requests.iterdir(), key=lambda file: (file.name != first, file)
+        ):
             age = time.time() - request.stat().st_mtime
             requirement, hashes = json.loads(request.read_text())
             wanted = Wanted(requirement, tuple(hashes))
-            if age >= _PATIENCE or (request.name != first and self._held(wanted)):
-                request.unlink()
-            elif taken.setdefault(requirement.partition("==")[0], wanted) == wanted:
+            served = age >= _PATIENCE or (request.name != first and self._held(wanted))
+            if served or taken.setdefault(requirement.partition("==")[0], wanted) == wanted:
                 request.unlink()
         return list(taken.values())
 
