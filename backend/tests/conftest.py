@@ -1,9 +1,15 @@
-"""The todo service for tests: in this process, on either database."""
+"""The todo service for tests: in this process, on either database.
 
-from collections.abc import AsyncIterator
+A database of a test's own, and an application on it, take longer than most tests. Tests take turns
+with one, which is emptied after each.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import httpx
 import hypothesis
 import pytest
@@ -11,6 +17,7 @@ import pytest
 from backend.app import TodoApplication, create_app
 from backend.schema import MIGRATIONS
 from backend.settings import Settings
+from backend.todos.tables import metadata, outbox
 from serving.data.migrate import Migrations
 from serving.tests.databases import (
     crash_safe_server,
@@ -20,11 +27,12 @@ from serving.tests.databases import (
     fresh_database,
     migrated_file,
     postgres_server,
-    postgres_url,
+    shared_sqlite_url,
     sqlite_url,
 )
 from serving.tests.fixtures import no_other_complaints
 from serving.tests.service import client_of
+from tools.dev.postgres import Postgres
 
 __all__ = [
     "crash_safe_server",
@@ -35,8 +43,14 @@ __all__ = [
     "migrated_file",
     "no_other_complaints",
     "postgres_server",
-    "postgres_url",
+    "shared_sqlite_url",
     "sqlite_url",
+]
+
+# The outbox first: what is just being moved from it is waited for, and then found in the log.
+TABLES = [table.name for table in sorted(metadata.sorted_tables, key=lambda one: one is not outbox)]
+NUMBERED = [
+    table.name for table in metadata.sorted_tables if table.autoincrement_column is not None
 ]
 
 # The same examples on every run, and nothing written beside the sources.
@@ -84,7 +98,73 @@ async def open_app(
         yield app, client
 
 
+def emptying(*, is_sqlite: bool) -> list[str]:
+    """Statements after which a database is as its migrations have left it."""
+    restarts = (
+        ["DELETE FROM sqlite_sequence"]
+        if is_sqlite
+        else [
+            f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), 1, false)" for name in NUMBERED
+        ]
+    )
+    return [*(f"DELETE FROM {name}" for name in TABLES), *restarts]
+
+
+@pytest.fixture(scope="session")
+def shared_postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    """The database that `postgres_url` lends."""
+    with fresh_database(postgres_server) as url:
+        yield url
+
+
 @pytest.fixture
-async def client(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with open_app(database_url) as (_, client):
-        yield client
+def postgres_url(shared_postgres_url: str) -> Iterator[str]:
+    """An empty database with the newest schema, on which nobody else is."""
+
+    async def give_back() -> None:
+        connection = await asyncpg.connect(shared_postgres_url)
+        try:
+            # What is left of the test may hold locks.
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await connection.execute("; ".join(emptying(is_sqlite=False)))
+        finally:
+            await connection.close()
+
+    yield shared_postgres_url
+    asyncio.run(give_back())
+
+
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)]
+)
+def shared_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Either database with the newest schema, of `shared_app` alone."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("shared_sqlite_url")
+    else:
+        with fresh_database(request.getfixturevalue("postgres_server")) as url:
+            yield url
+
+
+@pytest.fixture(scope="module")
+async def shared_app(
+    shared_url: str,
+) -> AsyncIterator[tuple[TodoApplication, httpx.AsyncClient]]:
+    """The application that `client` calls."""
+    async with open_app(shared_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def client(
+    shared_app: tuple[TodoApplication, httpx.AsyncClient],
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application on either database, which is empty."""
+    app, client = shared_app
+    yield client
+    async with app.database.write() as connection:
+        for statement in emptying(is_sqlite=app.database.is_sqlite):
+            await connection.exec_driver_sql(statement)
