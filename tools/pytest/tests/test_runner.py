@@ -115,3 +115,22 @@ def test_nothing_is_left_beside_the_tests(folder: Path) -> None:
 def test_temporary_folders_are_below_the_one_that_bazel_gives(folder: Path) -> None:
     shown = "def test_it(tmp_path):\n    print(tmp_path)\n    assert False\n"
     assert f"{folder}/tmp/pytest/test_it0" in run(folder, shown).stdout
+
+
+def test_garbage_is_looked_for_among_what_tests_make(folder: Path) -> None:
+    looked = "assert gc.isenabled()\n    assert gc.get_freeze_count() > 10_000\n"
+    assert run(folder, f"import gc\n\ndef test_it():\n    {looked}").returncode == 0
+
+
+def test_an_error_of_what_became_garbage_is_told(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text(
+        "[tool.pytest.ini_options]\nfilterwarnings = ['error']\n"
+    )
+    made = (
+        "class Circle:\n    def __init__(self):\n        self.me = self\n"
+        "    def __del__(self):\n        raise ValueError('told')\n\n"
+        "def test_it():\n    Circle()\n"
+    )
+    done = run(folder, made)
+    assert done.returncode != 0
+    assert "ValueError: told" in done.stdout + done.stderr
