@@ -1,16 +1,16 @@
 """The todo service as a process of its own, as it runs in the image."""
 
 import subprocess
+from typing import ClassVar
 
-from serving.tests.process import Service
-from tools.dev import process
+from serving.tests.process import Service, run_module
 
 MODULE = "backend"
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the service to its end."""
-    return process.run(MODULE, *arguments, **variables)
+    return run_module(MODULE, *arguments, **variables)
 
 
 class Running(Service):
@@ -18,3 +18,9 @@ class Running(Service):
 
     def __init__(self, **variables: str) -> None:
         super().__init__(MODULE, **variables)
+
+
+class ColdStarted(Running):
+    """One that starts cold, whichever it is: for what is said of its memory."""
+
+    _is_cold: ClassVar[bool] = True

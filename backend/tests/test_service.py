@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from backend.schema import MIGRATIONS
 from backend.tests.conftest import open_app
-from backend.tests.process import Running
+from backend.tests.process import ColdStarted
 from backend.todos.events import LOG, message
 from backend.todos.store import KEYS
 from serving.tests.process import imported, packages
@@ -127,7 +127,7 @@ def test_the_process_that_supervises_imports_neither_the_application_nor_the_met
 
 
 def test_idle_memory_stays_within_its_budget(sqlite_url: str) -> None:
-    with Running(DATABASE_URL=sqlite_url) as server:
+    with ColdStarted(DATABASE_URL=sqlite_url) as server:
         server.wait_ready()
         for _ in range(50):
             httpx.get(server.url + PATH)

@@ -1,15 +1,28 @@
-"""The sample service as a process of its own."""
+"""The sample service as a process of its own.
 
+The first start of a test program is cold, as in the image; those that follow are warm.
+"""
+
+import itertools
 import subprocess
-from typing import ClassVar
+from typing import IO, ClassVar
 
+from serving.tests import warm
 from serving.tests.sample.identity import IDENTITY
 from tools.dev import complaints, process
+
+_starts = itertools.count()
+
+
+def run_module(module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of a service to its end."""
+    begin = warm.run if next(_starts) else process.run
+    return begin(module, *arguments, **variables)
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the sample service to its end."""
-    return process.run(IDENTITY.module, *arguments, **variables)
+    return run_module(IDENTITY.module, *arguments, **variables)
 
 
 def imported(script: str) -> set[str]:
@@ -37,11 +50,17 @@ class Service(process.Running):
     """
 
     started: ClassVar[list["Service"]] = []
+    _is_cold: ClassVar[bool] = False
 
     def __init__(self, module: str, **variables: str) -> None:
         super().__init__(module, **variables)
         self._heard = 0
         self.started.append(self)
+
+    def _start(self, module: str, variables: dict[str, str], log: IO[bytes]) -> process.Process:
+        if self._is_cold or not next(_starts):
+            return super()._start(module, variables, log)
+        return warm.start(module, environment=variables, stdout=log, stderr=log)
 
     @classmethod
     def new_complaints(cls) -> list[str]:
@@ -60,3 +79,9 @@ class Running(Service):
 
     def __init__(self, **variables: str) -> None:
         super().__init__(IDENTITY.module, **variables)
+
+
+class ColdStarted(Running):
+    """One that starts cold, whichever it is: for what is said of the start, and of memory."""
+
+    _is_cold: ClassVar[bool] = True

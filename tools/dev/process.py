@@ -10,13 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Protocol, Self
 
 import httpx
 
 # A condition is waited for: only a machine under heavy load needs more than some seconds.
 START_SECONDS = 120
-_RUN_SECONDS = 60
+RUN_SECONDS = 60
 
 
 def python_command() -> list[str]:
@@ -71,9 +71,29 @@ def run(module: str, *arguments: str, **variables: str) -> subprocess.CompletedP
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=_RUN_SECONDS,
+        timeout=RUN_SECONDS,
         check=False,
     )
+
+
+class Process(Protocol):
+    """What a process that was started has: `subprocess.Popen` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it has ended; raises `subprocess.TimeoutExpired`."""
+
+    def send_signal(self, sig: int) -> None:
+        """Sends it a signal, unless it has ended."""
+
+    def kill(self) -> None:
+        """Sends it SIGKILL."""
 
 
 class Running:
@@ -92,13 +112,12 @@ class Running:
         """
         self._log = Path(tempfile.mkstemp(suffix=".log", dir=os.environ.get("TEST_TMPDIR"))[1])
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*python_command(), "-m", module],
-                env=environment(
+            self.process = self._start(
+                module,
+                environment(
                     **{"HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json", **variables}
                 ),
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                log,
             )
         try:
             self.port = self._wait_for_port()
@@ -153,6 +172,11 @@ class Running:
                 pass
             time.sleep(0.02)
         raise AssertionError(f"not ready:\n{self.text}")
+
+    def _start(self, module: str, variables: dict[str, str], log: IO[bytes]) -> Process:
+        return subprocess.Popen(
+            [*python_command(), "-m", module], env=variables, stdout=log, stderr=subprocess.STDOUT
+        )
 
     def _wait_for_port(self) -> int:
         deadline = time.monotonic() + START_SECONDS

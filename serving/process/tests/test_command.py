@@ -37,6 +37,8 @@ def test_no_garbage_is_looked_for_while_the_application_is_made_nor_in_it_later(
     monkeypatch.setattr(sys, "argv", ["sample"])
     monkeypatch.setattr(supervisor, "serve", lambda *arguments: arguments[-1](None))
     monkeypatch.setattr(server, "run", lambda *_: note("while it serves"))
+    # Whoever runs the tests may have frozen what was made before them.
+    gc.unfreeze()
     try:
         code = command.main(IDENTITY, ServiceSettings, application)
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.tests.process import Running, imported, packages, run
+from serving.tests.process import ColdStarted, Running, imported, packages, run
 from serving.tests.service import PATH
 
 
@@ -23,7 +23,7 @@ def test_a_signal_ends_the_service_with_0(sqlite_url: str, sig: signal.Signals) 
 
 
 def test_a_signal_before_the_service_is_ready_ends_it_too(sqlite_url: str) -> None:
-    with Running(DATABASE_URL=sqlite_url) as server:
+    with ColdStarted(DATABASE_URL=sqlite_url) as server:
         server.terminate()
         assert server.process.wait(10) == 0
 
@@ -139,7 +139,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(sqlite_url: str) -> None:
 
 
 def test_idle_memory_stays_within_its_budget(sqlite_url: str) -> None:
-    with Running(DATABASE_URL=sqlite_url) as server:
+    with ColdStarted(DATABASE_URL=sqlite_url) as server:
         server.wait_ready()
         for _ in range(50):
             httpx.get(server.url + PATH)
