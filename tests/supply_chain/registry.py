@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 USER, PASSWORD = "pusher", "secret"
-# The password by bcrypt, which is all that the registry takes.
-_HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
+# The password by bcrypt, which is all that the registry takes. It checks it at every request: the
+# cost is the least that bcrypt has.
+_HTPASSWD = f"{USER}:$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\n"
 _LOADERS = {"x86_64": "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"}
 # Far more than a start takes on a busy machine: what is awaited is the answer.
 _PATIENCE = 120
@@ -32,8 +33,10 @@ def program(name: str, folder: Path) -> str:
     root = Path(os.environ["PROGRAMS"]).absolute()
     loader = root / _LOADERS[os.uname().machine]
     script = folder / name
+    # A program of a moment sweeps its memory (Go) for longer than it needs it.
     script.write_text(
-        f'#!/bin/sh\nexec {loader} --library-path {loader.parent} {root}/usr/bin/{name} "$@"\n'
+        "#!/bin/sh\nexport GOGC=400\n"
+        f'exec {loader} --library-path {loader.parent} {root}/usr/bin/{name} "$@"\n'
     )
     script.chmod(0o755)
     return str(script)
@@ -85,6 +88,29 @@ class Registry:
         """The sizes of all blobs, manifests among them, by their digests."""
         blobs = self.folder / "storage/docker/registry/v2/blobs/sha256"
         return {file.parent.name: file.stat().st_size for file in blobs.glob("*/*/data")}
+
+    def repository(self, name: str) -> Path:
+        """The folder of what a repository lists; blobs are all repositories' together."""
+        return self.folder / "storage/docker/registry/v2/repositories" / name
+
+    @contextmanager
+    def tampered(self) -> Iterator[None]:
+        """Its disk is in other hands: what was signed is another, and the signature the old one."""
+        kept: dict[Path, bytes] = {}
+        for file in (self.folder / "storage/docker/registry/v2/blobs/sha256").glob("*/*/data"):
+            content = file.read_bytes()
+            if b"dsseEnvelope" in content:
+                kept[file] = content
+                bundle = json.loads(content)
+                payload = bundle["dsseEnvelope"]["payload"]
+                bundle["dsseEnvelope"]["payload"] = payload[:-8] + "AAAA" + payload[-4:]
+                file.write_text(json.dumps(bundle))
+        assert kept
+        try:
+            yield
+        finally:
+            for file, content in kept.items():
+                file.write_bytes(content)
 
     def uploads(self) -> int:
         """How many uploads of blobs were begun since the start."""

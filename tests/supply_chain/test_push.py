@@ -5,12 +5,15 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ import pytest
 from rules.diff.tests.images import Item, Layout, tar
 from rules.publish import verification
 from rules.publish.__main__ import main
-from rules.publish.cosign import SPDX, Cosign, cosign
+from rules.publish.cosign import SPDX, cosign
 from rules.publish.error import PublishError
 from tests.supply_chain.registry import Registry, credentials, cut, faulty, program, registry
 
@@ -28,20 +31,58 @@ REAL = Path(os.environ["IMAGE"]).absolute()
 # What a person may wait for after a change of one line.
 LITTLE = 200_000
 
-Push = Callable[..., int]
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("push")
+
+
+@pytest.fixture(scope="module")
+def running(folder: Path) -> Iterator[Registry]:
+    """One for all: each test pushes what no other does, into a repository of its own."""
+    (folder / "registry").mkdir()
+    with registry(folder / "registry") as found:
+        yield found
+
+
+def reach(patch: pytest.MonkeyPatch, place: str, found: Registry, folder: Path) -> None:
+    patch.setenv("SSL_CERT_FILE", str(found.folder / "cert.pem"))
+    patch.setenv("DOCKER_CONFIG", str(credentials(folder, place)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def surroundings(folder: Path, running: Registry) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        reach(patch, running.place, running, folder / "docker")
+        patch.setenv("HOME", str(folder))
+        patch.setenv("BUILD_WORKING_DIRECTORY", str(folder))
+        patch.setenv("COSIGN_PASSWORD", "words")
+        yield
 
 
 @pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    folder = tmp_path / "registry"
-    folder.mkdir()
-    with registry(folder) as found:
-        monkeypatch.setenv("SSL_CERT_FILE", str(folder / "cert.pem"))
-        monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "docker", found.place)))
-        monkeypatch.setenv("HOME", str(tmp_path))
-        monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path))
-        monkeypatch.setenv("COSIGN_PASSWORD", "words")
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """A registry for a test that ends it, or makes it another."""
+    (tmp_path / "registry").mkdir()
+    with registry(tmp_path / "registry") as found:
+        reach(monkeypatch, found.place, found, tmp_path / "docker")
         yield found
+
+
+@pytest.fixture
+def repository(running: Registry, tmp_path: Path) -> str:
+    return f"{running.place}/{name(tmp_path)}"
+
+
+def name(folder: Path) -> str:
+    return folder.name.rstrip("_").lower()
+
+
+@contextmanager
+def nothing_sent(running: Registry) -> Iterator[None]:
+    before = running.blobs()
+    yield
+    assert running.blobs() == before
 
 
 def crane(*arguments: str) -> str:
@@ -49,11 +90,14 @@ def crane(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def index(folder: Path, content: str = "1") -> Path:
-    """A small index of two images."""
+def index(folder: Path, contents: Sequence[bytes] = (b"1",)) -> Path:
+    """A small index of two images, with a layer for each content; no other folder has its blobs."""
     layout = Layout(folder)
     images = [
-        layout.image([tar([Item("app", content + cpu)])], architecture=cpu)
+        layout.image(
+            [tar([Item("app", f"{folder}{cpu}".encode() + each)]) for each in contents],
+            architecture=cpu,
+        )
         | {"platform": {"os": "linux", "architecture": cpu}}
         for cpu in ("amd64", "arm64")
     ]
@@ -80,7 +124,7 @@ def sbom(file: Path, digest: str) -> Path:
     return file
 
 
-def push(layout: Path, place: str, *arguments: str) -> int:
+def push(layout: Path, repository: str, *arguments: str) -> int:
     folder = layout.parent / f"{layout.name}-documents"
     folder.mkdir(exist_ok=True)
     root, images = digests(layout)
@@ -105,26 +149,41 @@ def push(layout: Path, place: str, *arguments: str) -> int:
     for cpu, digest in images.items():
         spdx = sbom(folder / f"{cpu}.spdx.json", digest)
         fixed += ["--sbom", cpu, str(spdx), str(cyclonedx)]
-    return main([*fixed, "--repository", f"{place}/hello", *arguments])
+    return main([*fixed, "--repository", repository, *arguments])
 
 
-def test_the_first_push_sends_all_and_prints_the_digest(
-    running: Registry, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert push(REAL, running.place, "--tag=v1", "--tag=latest") == 0
+@dataclass
+class Pushed:
+    """What one push has left in the registry, and has said."""
 
+    layout: Path
+    repository: str
+    said: str = ""
+
+
+@pytest.fixture(scope="module")
+def real(running: Registry, folder: Path) -> Pushed:
+    """The image that was built, which nobody else pushes."""
+    (folder / "real").symlink_to(REAL)
+    made = Pushed(folder / "real", f"{running.place}/real")
+    with redirect_stdout(io.StringIO()) as said:
+        assert push(made.layout, made.repository, "--tag=v1", "--tag=latest") == 0
+    made.said = said.getvalue()
+    return made
+
+
+def test_the_first_push_sends_all_and_prints_the_digest(running: Registry, real: Pushed) -> None:
     root, images = digests(REAL)
-    assert capsys.readouterr().out == f"{running.place}/hello@{root}\n"
-    assert crane("digest", f"{running.place}/hello:v1") == root
-    assert crane("digest", f"{running.place}/hello:latest") == root
+    assert real.said == f"{real.repository}@{root}\n"
+    assert crane("digest", f"{real.repository}:v1") == root
+    assert crane("digest", f"{real.repository}:latest") == root
     assert running.blobs().keys() >= {each[7:] for each in (root, *images.values())}
 
 
-def test_a_second_push_sends_no_blob(running: Registry) -> None:
-    push(REAL, running.place, "--tag=v1")
+def test_a_second_push_sends_no_blob(running: Registry, real: Pushed) -> None:
     before, uploads = running.blobs(), running.uploads()
 
-    assert push(REAL, running.place, "--tag=v1") == 0
+    assert push(real.layout, real.repository, "--tag=v1") == 0
 
     assert uploads > 0
     assert (running.blobs(), running.uploads()) == (before, uploads)
@@ -174,11 +233,10 @@ def edited(plain: bytes) -> bytes:
     return out.getvalue()
 
 
-def test_a_change_of_one_line_sends_little(running: Registry, tmp_path: Path) -> None:
-    push(REAL, running.place)
+def test_a_change_of_one_line_sends_little(running: Registry, real: Pushed, tmp_path: Path) -> None:
     before = running.blobs()
 
-    assert push(changed(REAL, tmp_path / "changed"), running.place) == 0
+    assert push(changed(REAL, tmp_path / "changed"), real.repository) == 0
 
     new = running.blobs().keys() - before.keys()
     assert 0 < sum(running.blobs()[digest] for digest in new) <= LITTLE
@@ -186,6 +244,7 @@ def test_a_change_of_one_line_sends_little(running: Registry, tmp_path: Path) ->
 
 def test_a_wrong_password_is_refused(
     running: Registry,
+    repository: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -193,17 +252,18 @@ def test_a_wrong_password_is_refused(
     wrong = credentials(tmp_path / "wrong", running.place, "guessed")
     monkeypatch.setenv("DOCKER_CONFIG", str(wrong))
 
-    assert push(index(tmp_path / "index"), running.place, "--tag=v1") == 1
+    with nothing_sent(running):
+        assert push(index(tmp_path / "index"), repository, "--tag=v1") == 1
 
     said = capfd.readouterr()
     assert "401 Unauthorized" in said.err
     assert "No tag was moved" in said.err
     assert "guessed" not in said.out + said.err
-    assert running.blobs() == {}
 
 
 def test_an_unknown_authority_is_refused(
     running: Registry,
+    repository: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -213,72 +273,75 @@ def test_an_unknown_authority_is_refused(
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "other/cert.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "other"))
 
-    assert push(index(tmp_path / "index"), running.place) == 1
+    with nothing_sent(running):
+        assert push(index(tmp_path / "index"), repository) == 1
 
     assert "certificate signed by unknown authority" in capfd.readouterr().err
-    assert running.blobs() == {}
 
 
 def test_a_registry_that_only_reads_is_told_apart(
-    running: Registry, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    own: Registry, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    running.stop()
-    running.readonly = True
-    running.start()
+    own.stop()
+    own.readonly = True
+    own.start()
 
-    assert push(index(tmp_path / "index"), running.place, "--tag=v1") == 1
+    assert push(index(tmp_path / "index"), f"{own.place}/hello", "--tag=v1") == 1
 
     assert "405" in capfd.readouterr().err
-    assert running.blobs() == {}
+    assert own.blobs() == {}
 
 
 def test_a_push_that_broke_off_is_repeated(
-    running: Registry,
+    own: Registry,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    # Layers that do not compress: when it breaks off, some are there and some are under way.
+    layers = [random.Random(number).randbytes(300_000) for number in range(8)]
+    large = index(tmp_path / "index", layers)
 
     def kill() -> None:
-        running.stop(signal.SIGKILL)
+        own.stop(signal.SIGKILL)
 
-    with cut(running.port, 1_000_000, kill) as proxy:
+    with cut(own.port, 1_000_000, kill) as proxy:
         place = f"127.0.0.1:{proxy}"
         monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "cut", place)))
-        assert push(REAL, place, "--tag=v1") == 1
+        assert push(large, f"{place}/hello", "--tag=v1") == 1
     assert "run the same command once more" in capfd.readouterr().err
 
-    running.start()
-    monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "docker", running.place)))
+    own.start()
+    monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "docker", own.place)))
     with pytest.raises(subprocess.CalledProcessError):
-        crane("digest", f"{running.place}/hello:v1")
-    assert push(REAL, running.place, "--tag=v1") == 0
-    assert crane("digest", f"{running.place}/hello:v1") == digests(REAL)[0]
-    crane("validate", "--remote", f"{running.place}/hello:v1")
+        crane("digest", f"{own.place}/hello:v1")
+    assert push(large, f"{own.place}/hello", "--tag=v1") == 0
+    assert crane("digest", f"{own.place}/hello:v1") == digests(large)[0]
+    crane("validate", "--remote", f"{own.place}/hello:v1")
 
 
 def test_a_full_disk_is_told_and_the_push_is_repeated_when_it_is_mended(
-    running: Registry, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    own: Registry, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    running.stop()
-    running.disk = 1_000_000
-    running.start()
+    own.stop()
+    own.disk = 1_000_000
+    own.start()
     # What does not compress: 2 MB of it do not go into 1 MB.
-    large = index(tmp_path / "index", random.Random(1).randbytes(2_000_000).hex())
+    large = index(tmp_path / "index", [random.Random(1).randbytes(2_000_000)])
 
-    assert push(large, running.place, "--tag=v1") == 1
+    assert push(large, f"{own.place}/hello", "--tag=v1") == 1
 
     said = capfd.readouterr().err
     assert "run the same command once more. No tag was moved" in said
     with pytest.raises(subprocess.CalledProcessError):
-        crane("digest", f"{running.place}/hello:v1")
+        crane("digest", f"{own.place}/hello:v1")
 
-    running.enlarge(32_000_000)
+    own.enlarge(32_000_000)
     # Room alone does not mend what docker-registry 2.8 wrote without it: docs/supply-chain.md.
-    running.mend()
-    assert push(large, running.place, "--tag=v1") == 0
-    assert crane("digest", f"{running.place}/hello:v1") == digests(large)[0]
-    crane("validate", "--remote", f"{running.place}/hello:v1")
+    own.mend()
+    assert push(large, f"{own.place}/hello", "--tag=v1") == 0
+    assert crane("digest", f"{own.place}/hello:v1") == digests(large)[0]
+    crane("validate", "--remote", f"{own.place}/hello:v1")
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -287,6 +350,7 @@ def test_a_full_disk_is_told_and_the_push_is_repeated_when_it_is_mended(
 )
 def test_a_busy_registry_is_waited_for_as_long_as_it_asks(
     running: Registry,
+    repository: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -304,9 +368,9 @@ def test_a_busy_registry_is_waited_for_as_long_as_it_asks(
         return (status, "12") if asked[-1] < asked[0] + 9 else None
 
     layout = index(tmp_path / "index")
-    with faulty(running, fault) as place:
-        monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "busy", place)))
-        assert push(layout, place, "--tag=v1") == 0
+    with faulty(running, fault) as place, monkeypatch.context() as patch:
+        patch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "busy", place)))
+        assert push(layout, f"{place}/{name(tmp_path)}", "--tag=v1") == 0
 
     said = capfd.readouterr().err
     assert "next try in 12 s\n" in said
@@ -315,8 +379,7 @@ def test_a_busy_registry_is_waited_for_as_long_as_it_asks(
     # The log of requests stays with the program.
     assert "Authorization" not in said
     assert "HTTP/1.1" not in said
-    monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "docker", running.place)))
-    assert crane("digest", f"{running.place}/hello:v1") == digests(layout)[0]
+    assert crane("digest", f"{repository}:v1") == digests(layout)[0]
 
 
 def test_a_registry_that_asks_for_too_long_is_not_waited_for(
@@ -325,12 +388,14 @@ def test_a_registry_that_asks_for_too_long_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with faulty(running, lambda command, _: (429, "86400") if command == "POST" else None) as place:
+    with (
+        nothing_sent(running),
+        faulty(running, lambda command, _: (429, "86400") if command == "POST" else None) as place,
+    ):
         monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "busy", place)))
-        assert push(index(tmp_path / "index"), place, "--tag=v1") == 1
+        assert push(index(tmp_path / "index"), f"{place}/{name(tmp_path)}") == 1
 
     assert "the registry asks to wait for 86400 seconds" in capsys.readouterr().err
-    assert running.blobs() == {}
 
 
 @pytest.mark.parametrize(
@@ -346,125 +411,159 @@ def test_a_registry_that_asks_for_too_long_is_not_waited_for(
 )
 def test_an_order_that_cannot_be_meant_sends_nothing(
     running: Registry,
+    repository: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     reason: str,
 ) -> None:
-    assert push(index(tmp_path / "index"), running.place, *arguments) == 1
+    with nothing_sent(running):
+        assert push(index(tmp_path / "index"), repository, *arguments) == 1
 
     assert reason in capsys.readouterr().err
-    assert running.blobs() == {}
 
 
-@pytest.fixture
-def signer(tmp_path: Path, running: Registry) -> str:
-    command = program("cosign", tmp_path)
-    for name in ("mine", "other"):
+@pytest.fixture(scope="module")
+def signer(folder: Path, surroundings: None) -> str:
+    command = program("cosign", folder)
+    for key in ("mine", "other"):
         subprocess.run(
-            [command, "generate-key-pair", f"--output-key-prefix={name}"],
-            cwd=tmp_path,
+            [command, "generate-key-pair", f"--output-key-prefix={key}"],
+            cwd=folder,
             check=True,
             capture_output=True,
         )
     return command
 
 
-def signed(layout: Path, running: Registry, signer: str, *more: str) -> int:
-    return push(layout, running.place, "--sign", "--key=mine.key", f"--cosign={signer}", *more)
+def signed(layout: Path, repository: str, signer: str, *more: str) -> int:
+    return push(layout, repository, "--sign", "--key=mine.key", f"--cosign={signer}", *more)
 
 
-def verify(layout: Path, running: Registry, signer: str, key: Path) -> None:
-    root, images = digests(layout)
+def verify(pushed: Pushed, signer: str, key: Path) -> None:
+    root, images = digests(pushed.layout)
     with cosign(signer, insecure=False) as found:
-        verification.verify(found, f"{running.place}/hello", root, images, key)
+        verification.verify(found, pushed.repository, root, images, key)
 
 
-@pytest.fixture
-def trap(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+@contextmanager
+def trapped() -> Iterator[socket.socket]:
     """Where all connections go that leave this machine."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listening.getsockname()[1]}")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listening.getsockname()[1]}")
         listening.settimeout(300)
         yield listening
 
 
+@pytest.fixture(scope="module")
+def once(running: Registry, signer: str, folder: Path) -> tuple[Pushed, bool]:
+    """A push that was signed, and whether anybody but the registry was asked meanwhile.
+
+    Each cosign that signs takes a quarter of a second to make a key of the passphrase.
+    """
+    made = Pushed(index(folder / "signed"), f"{running.place}/signed")
+    with trapped() as trap:
+        assert signed(made.layout, made.repository, signer, "--tag=v1") == 0
+        return made, was_asked(trap)
+
+
+def was_asked(trap: socket.socket) -> bool:
+    trap.setblocking(False)
+    try:
+        trap.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+@pytest.fixture
+def published(running: Registry, once: tuple[Pushed, bool], repository: str) -> Pushed:
+    """What was signed, in a repository of its own."""
+    made, _ = once
+    here = running.repository(repository.rpartition("/")[2])
+    shutil.copytree(running.repository("signed"), here)
+    return Pushed(made.layout, repository)
+
+
 def test_cosign_left_to_itself_asks_others(
-    running: Registry, signer: str, tmp_path: Path, trap: socket.socket
+    repository: str, signer: str, folder: Path, tmp_path: Path
 ) -> None:
     layout = index(tmp_path / "index")
-    push(layout, running.place)
-    reference = f"{running.place}/hello@{digests(layout)[0]}"
-    alone = subprocess.Popen(
-        [signer, "sign", "--yes", "--key=mine.key", reference],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        # It waits: whoever is asked does not answer.
-        trap.accept()[0].close()
-    finally:
-        alone.kill()
-        alone.wait()
+    push(layout, repository)
+    with trapped() as trap:
+        alone = subprocess.Popen(
+            [signer, "sign", "--yes", "--key=mine.key", f"{repository}@{digests(layout)[0]}"],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            # It waits: whoever is asked does not answer.
+            trap.accept()[0].close()
+        finally:
+            alone.kill()
+            alone.wait()
 
 
 def test_signing_and_verifying_ask_nobody_but_the_registry(
-    running: Registry, signer: str, tmp_path: Path, trap: socket.socket
+    once: tuple[Pushed, bool], published: Pushed, signer: str, folder: Path
 ) -> None:
-    layout = index(tmp_path / "index")
+    _, asked = once
+    assert not asked
 
-    assert signed(layout, running, signer) == 0
-    verify(layout, running, signer, tmp_path / "mine.pub")
-
-    trap.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        trap.accept()
+    with trapped() as trap:
+        verify(published, signer, folder / "mine.pub")
+        assert not was_asked(trap)
 
 
 def test_a_signed_push_is_verified_and_discovered(
-    running: Registry, signer: str, tmp_path: Path
+    published: Pushed, signer: str, folder: Path, tmp_path: Path
 ) -> None:
-    layout = index(tmp_path / "index")
-
-    assert signed(layout, running, signer, "--tag=v1") == 0
-
-    verify(layout, running, signer, tmp_path / "mine.pub")
+    verify(published, signer, folder / "mine.pub")
     # A registry of this version lists no referrers: they are found by a tag.
-    root, images = digests(layout)
+    root, images = digests(published.layout)
     oras = program("oras", tmp_path)
     for digest, number in ((root, 2), *((each, 3) for each in images.values())):
         done = subprocess.run(
-            [oras, "discover", "--format=json", f"{running.place}/hello@{digest}"],
+            [oras, "discover", "--format=json", f"{published.repository}@{digest}"],
             capture_output=True,
             check=True,
         )
         assert len(json.loads(done.stdout)["referrers"]) == number
 
 
-def test_a_second_signed_push_adds_nothing(running: Registry, signer: str, tmp_path: Path) -> None:
-    layout = index(tmp_path / "index")
-    signed(layout, running, signer)
-    before = running.blobs()
-
-    assert signed(layout, running, signer) == 0
-
-    assert running.blobs() == before
+def test_a_second_signed_push_adds_nothing(
+    running: Registry, published: Pushed, signer: str
+) -> None:
+    with nothing_sent(running):
+        assert signed(published.layout, published.repository, signer) == 0
 
 
 def test_a_key_that_others_may_read_is_refused_before_anything_is_sent(
-    running: Registry, signer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    running: Registry,
+    repository: str,
+    signer: str,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    shutil.copyfile(folder / "mine.key", tmp_path / "mine.key")
     (tmp_path / "mine.key").chmod(0o644)
+    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(tmp_path))
 
-    assert signed(index(tmp_path / "index"), running, signer) == 1
+    with nothing_sent(running):
+        assert signed(index(tmp_path / "index"), repository, signer) == 1
 
     assert "mine.key has mode 0644" in capsys.readouterr().err
-    assert running.blobs() == {}
 
 
 def test_a_wrong_passphrase_is_refused_before_anything_is_sent(
     running: Registry,
+    repository: str,
     signer: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -472,89 +571,74 @@ def test_a_wrong_passphrase_is_refused_before_anything_is_sent(
 ) -> None:
     monkeypatch.setenv("COSIGN_PASSWORD", "guessed")
 
-    assert signed(index(tmp_path / "index"), running, signer) == 1
+    with nothing_sent(running):
+        assert signed(index(tmp_path / "index"), repository, signer) == 1
 
     said = capfd.readouterr()
     assert "the key cannot be used: decrypt" in said.err
     assert "guessed" not in said.out + said.err
-    assert running.blobs() == {}
 
 
-def test_an_unsigned_image_is_refused(running: Registry, signer: str, tmp_path: Path) -> None:
+def test_an_unsigned_image_is_refused(
+    repository: str, signer: str, folder: Path, tmp_path: Path
+) -> None:
     layout = index(tmp_path / "index")
-    push(layout, running.place)
+    push(layout, repository)
 
     with pytest.raises(PublishError, match="is not signed by"):
-        verify(layout, running, signer, tmp_path / "mine.pub")
+        verify(Pushed(layout, repository), signer, folder / "mine.pub")
 
 
-def test_another_key_is_refused(running: Registry, signer: str, tmp_path: Path) -> None:
-    layout = index(tmp_path / "index")
-    signed(layout, running, signer)
-
+def test_another_key_is_refused(published: Pushed, signer: str, folder: Path) -> None:
     with pytest.raises(PublishError, match=r"is not signed by .*other\.pub"):
-        verify(layout, running, signer, tmp_path / "other.pub")
+        verify(published, signer, folder / "other.pub")
 
 
 def test_signatures_and_attestations_of_an_older_image_are_refused(
-    running: Registry, signer: str, tmp_path: Path
+    published: Pushed, signer: str, folder: Path, tmp_path: Path
 ) -> None:
-    old, new = index(tmp_path / "old", "1"), index(tmp_path / "new", "2")
-    signed(old, running, signer)
-    push(new, running.place)
-    before, after = digests(old), digests(new)
+    new = Pushed(index(tmp_path / "new"), published.repository)
+    push(new.layout, new.repository)
+    before, after = digests(published.layout), digests(new.layout)
     pairs = [(before[0], after[0]), *((before[1][cpu], after[1][cpu]) for cpu in before[1])]
     for was, now in pairs:
         tag = was.replace(":", "-")
-        crane("tag", f"{running.place}/hello:{tag}", now.replace(":", "-"))
+        crane("tag", f"{new.repository}:{tag}", now.replace(":", "-"))
 
     with pytest.raises(PublishError, match="is not signed by"):
-        verify(new, running, signer, tmp_path / "mine.pub")
+        verify(new, signer, folder / "mine.pub")
     with (
         cosign(signer, insecure=False) as found,
         pytest.raises(PublishError, match="has no attestation spdxjson"),
     ):
-        found.attested(tmp_path / "mine.pub", f"{running.place}/hello@{after[1]['amd64']}", SPDX)
+        found.attested(folder / "mine.pub", f"{new.repository}@{after[1]['amd64']}", SPDX)
 
 
 def test_an_sbom_of_another_image_is_refused_though_it_is_signed(
-    running: Registry, signer: str, tmp_path: Path
+    repository: str, signer: str, folder: Path, tmp_path: Path
 ) -> None:
     layout = index(tmp_path / "index")
     root, images = digests(layout)
-    push(layout, running.place)
+    push(layout, repository)
+    wrong = sbom(tmp_path / "wrong.json", root)
     with cosign(signer, insecure=False) as found:
         for digest in (root, *images.values()):
-            found.sign(str(tmp_path / "mine.key"), f"{running.place}/hello@{digest}")
-            wrong = sbom(tmp_path / "wrong.json", root)
-            attest(found, tmp_path, f"{running.place}/hello@{digest}", wrong)
+            found.sign(str(folder / "mine.key"), f"{repository}@{digest}")
+        for digest in images.values():
+            found.attest(str(folder / "mine.key"), f"{repository}@{digest}", SPDX, wrong)
 
     with pytest.raises(PublishError, match="the SBOM attached is signed, but of another image"):
-        verify(layout, running, signer, tmp_path / "mine.pub")
-
-
-def attest(found: Cosign, tmp_path: Path, reference: str, document: Path) -> None:
-    found.attest(str(tmp_path / "mine.key"), reference, SPDX, document)
+        verify(Pushed(layout, repository), signer, folder / "mine.pub")
 
 
 def test_an_sbom_that_was_changed_after_signing_is_refused(
-    running: Registry, signer: str, tmp_path: Path
+    running: Registry, published: Pushed, signer: str, folder: Path
 ) -> None:
-    layout = index(tmp_path / "index")
-    signed(layout, running, signer)
-    _, images = digests(layout)
-    storage = running.folder / "storage/docker/registry/v2/blobs/sha256"
-    bundles = [file for file in storage.glob("*/*/data") if b"dsseEnvelope" in file.read_bytes()]
-    assert bundles
-    for file in bundles:
-        # The registry's disk is in other hands: a payload is another, its signature the old one.
-        bundle = json.loads(file.read_bytes())
-        payload = bundle["dsseEnvelope"]["payload"]
-        bundle["dsseEnvelope"]["payload"] = payload[:-8] + "AAAA" + payload[-4:]
-        file.write_text(json.dumps(bundle))
+    _, images = digests(published.layout)
 
     with (
+        running.tampered(),
         cosign(signer, insecure=False) as found,
         pytest.raises(PublishError, match="has no attestation spdxjson"),
     ):
-        found.attested(tmp_path / "mine.pub", f"{running.place}/hello@{images['amd64']}", SPDX)
+        found.attested(folder / "mine.pub", f"{published.repository}@{images['amd64']}", SPDX)
