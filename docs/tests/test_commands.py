@@ -1,5 +1,6 @@
 """The programs of the pages' commands take the options that they are given there."""
 
+import functools
 import os
 import re
 import subprocess
@@ -21,6 +22,8 @@ GIVEN = sorted(
 )
 
 
+# Pages name the same programs again and again; what one says of itself stays.
+@functools.cache
 def help_of(program: str) -> str:
     done = subprocess.run(
         [PROGRAMS[program], "--help"], capture_output=True, text=True, check=False, timeout=120
