@@ -33,13 +33,13 @@ def ruff(arguments: list[str], folder: Path) -> int:
 
 def mypy(arguments: list[str], folder: Path) -> int:
     """Runs mypy in this process, so that it sees the packages that this process can import."""
-    from mypy import api  # noqa: PLC0415 - the tests that run ruff have no mypy
+    from mypy import main  # noqa: PLC0415 - the tests that run ruff have no mypy
 
     os.chdir(folder)
-    output, errors, code = api.run(["--cache-dir=/dev/null", *arguments, *files(folder, ".py")])
-    sys.stdout.write(output)
-    sys.stderr.write(errors)
-    return code
+    # It ends this process itself, and at once: to free all that it knows would take a fifth of the
+    # time.
+    main.main(args=["--cache-dir=/dev/null", *arguments, *files(folder, ".py")])
+    return 0
 
 
 def buildifier(arguments: list[str], folder: Path) -> int:
