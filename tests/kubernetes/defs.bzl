@@ -25,7 +25,7 @@ def manifests_test(name, service, image, digest, manifests, **kwargs):
         },
         deps = [
             "//tests/kubernetes:manifests",
-            "@pypi//kubernetes_validate",
+            "//tests/kubernetes:schemas",
         ],
         **kwargs
     )
