@@ -97,6 +97,7 @@ class Postgres:
         folder: Path,
         *,
         settings: Mapping[str, str] = FAST,
+        like: "Postgres | None" = None,
         prepare: Callable[[], None] | None = None,
         keep_open: Sequence[int] = (),
     ) -> None:
@@ -106,6 +107,7 @@ class Postgres:
             root: the unpacked Debian root.
             folder: an existing folder that is the server's alone.
             settings: `FAST`; `CRASH_SAFE` where the server is killed, `DURABLE` where data is kept.
+            like: a server that does not run, whose data is copied: to make some takes longer.
             prepare: called in its processes between fork and exec, such as `Guardian.enlist` gives.
             keep_open: descriptors that the server holds for as long as one of its processes runs.
 
@@ -125,6 +127,8 @@ class Postgres:
             os.chown(folder, NOBODY, NOBODY)
         if self.data.exists():
             check(self.data)
+        elif like is not None:
+            self._copy(like.data)
         else:
             self._initialise()
 
@@ -206,6 +210,15 @@ class Postgres:
         # A server that was killed leaves its file behind.
         is_own = lines[:1] == [str(self._process.pid)]
         return is_own and len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
+
+    def _copy(self, data: Path) -> None:
+        """Copies a database with the owner of its files, who may not be the caller."""
+        done = subprocess.run(
+            ["cp", "--archive", data, self.data], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            shutil.rmtree(self.data, ignore_errors=True)
+            raise PostgresError(f"copying a database failed:\n{done.stderr}")
 
     def _initialise(self) -> None:
         """Makes the database beside its place and renames it: it is whole or absent."""
