@@ -254,7 +254,8 @@ class Container:
                 )
             if time.monotonic() > deadline:
                 raise ContainerError(f"{self.name}: not {what} within {seconds:g} s\n{self.log}")
-            time.sleep(patient(0.01))
+            # What is asked has to answer each time, and has better things to do.
+            time.sleep(patient(0.05))
 
     def remove(self) -> None:
         """Kills and forgets it, once; what it wrote stays readable."""

@@ -49,7 +49,11 @@ class Filesystem:
     """Entries by path, as a container's root file system has them."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._entries = {entry.path: entry for entry in entries}
+        self._entries: dict[str, Entry] = {}
+        # Below which there is something, or was: most paths are files, which nothing is below.
+        self._folders: set[str] = set()
+        for entry in entries:
+            self._add(entry)
 
     @classmethod
     def of_layers(cls, layers: Iterable[Sequence[Entry]]) -> "Filesystem":
@@ -78,13 +82,22 @@ class Filesystem:
             original = self._entries.get(posixpath.join("/", entry.target))
             if original is not None:
                 entry = replace(original, path=entry.path)
+        self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
         self._entries[entry.path] = entry
+        folder = posixpath.dirname(entry.path)
+        while folder not in self._folders:
+            self._folders.add(folder)
+            folder = posixpath.dirname(folder)
 
     def _remove(self, path: str) -> None:
         self._entries.pop(path, None)
         self._remove_below(path)
 
     def _remove_below(self, path: str) -> None:
+        if path not in self._folders:
+            return
         prefix = path.rstrip("/") + "/"
         for found in [found for found in self._entries if found.startswith(prefix)]:
             if found != "/":

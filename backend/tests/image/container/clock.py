@@ -43,6 +43,9 @@ class Clock:
             "LD_PRELOAD": f"{_TARGET}/{_LIBRARY}",
             "FAKETIME_TIMESTAMP_FILE": f"{_TARGET}/{self._offset.name}",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            # What it does for old C libraries ends each wait of a thread for another at once: two
+            # that Python has, such as one that imports, would do nothing but wake each other.
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",
             # Each reading of the clock looks at the file: a jump is for now, not for later.
             "FAKETIME_NO_CACHE": "1",
         }
