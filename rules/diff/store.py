@@ -12,6 +12,7 @@ import subprocess
 import tarfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -156,6 +157,8 @@ class Registry:
         base, _, _ = name.partition("@")
         head, colon, tag = base.rpartition(":")
         self._repository = head if colon and "/" not in tag else base
+        # Digests that an index names as manifests: a registry has them apart from the blobs.
+        self._manifests: set[str] = set()
 
     def root(self) -> Mapping[str, Any]:
         """The descriptor of what the reference names."""
@@ -167,6 +170,7 @@ class Registry:
         if wanted and wanted != digest:
             raise UnreadableError(f"{self.name}: the registry answered with {digest}")
         value = _object(self.name, content)
+        self._note(value)
         return {
             "mediaType": value.get("mediaType", ""),
             "digest": digest,
@@ -175,15 +179,21 @@ class Registry:
         }
 
     def file(self, digest: str) -> Path:
-        """The blob, or where the registry has no such blob the manifest, in a file."""
+        """The blob, or what an index names as a manifest, in a file."""
         path = self._folder / digest.replace(":", "-")
         if not path.exists():
-            reference = f"{self._repository}@{digest}"
-            try:
-                self._call(["blob", reference], path)
-            except UnreadableError:
-                self._call(["manifest", reference], path)
+            kind = "manifest" if digest in self._manifests else "blob"
+            self._call([kind, f"{self._repository}@{digest}"], path)
+            if kind == "manifest":
+                with suppress(UnreadableError):
+                    self._note(_object(self.name, path.read_bytes()))
         return path
+
+    def _note(self, document: Mapping[str, Any]) -> None:
+        named = document.get("manifests")
+        for each in named if isinstance(named, list) else []:
+            if isinstance(each, dict):
+                self._manifests.add(str(each.get("digest")))
 
     def _call(self, arguments: list[str], output: Path) -> None:
         beside = output.with_suffix(".partial")

@@ -13,7 +13,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,26 +79,23 @@ class Kept:
         self._crane = crane
         self._flags = ["--insecure"] if insecure else []
 
-    def attested(self, key: Path, reference: str) -> list[Any]:
-        """The statements about an image, REPOSITORY@DIGEST, that a key signed.
+    def attested(self, key: Path, reference: str) -> Iterator[Any]:
+        """The statements about an image, REPOSITORY@DIGEST, that a key signed, as they are found.
 
         Raises:
             PublishError: there is none, with the reason.
         """
-        repository, _, digest = reference.partition("@")
         reason: PublishError | None = None
-        found: list[Any] = []
-        try:
-            found += self._at_tag(key, repository, digest)
-        except PublishError as error:
-            reason = error
-        try:
-            found += self._cosign.attested(key, reference, REBUILD)
-        except PublishError as error:
-            reason = reason or error
+        found = False
+        for look in (self._at_tag, self._in_list):
+            try:
+                for each in look(key, reference):
+                    found = True
+                    yield each
+            except PublishError as error:
+                reason = reason or error
         if not found and reason:
             raise reason
-        return found
 
     def attest(self, key: str, public: Path, reference: str, statement: Mapping[str, Any]) -> None:
         """Signs a statement about an image and keeps it.
@@ -121,7 +118,11 @@ class Kept:
                 if self._listed(public, reference):
                     return
 
-    def _at_tag(self, key: Path, repository: str, digest: str) -> list[Any]:
+    def _in_list(self, key: Path, reference: str) -> list[Any]:
+        return self._cosign.attested(key, reference, REBUILD)
+
+    def _at_tag(self, key: Path, reference: str) -> list[Any]:
+        repository, _, digest = reference.partition("@")
         try:
             content = self._call("manifest", f"{repository}:{tag(key, digest)}")
         except UnreadableError as error:
@@ -147,7 +148,7 @@ class Kept:
 
     def _listed(self, public: Path, reference: str) -> bool:
         try:
-            self._cosign.attested(public, reference, REBUILD)
+            self._in_list(public, reference)
         except PublishError:
             return False
         return True

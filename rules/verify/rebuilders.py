@@ -65,10 +65,12 @@ def attest(
 
 def _has(kept: Kept, public: Path, reference: str, statement: Mapping[str, Any]) -> bool:
     try:
-        found = kept.attested(public, reference)
+        # The first that is the same will do: what is not needed is not asked for.
+        return any(
+            each["predicate"] == statement["predicate"] for each in kept.attested(public, reference)
+        )
     except PublishError:
         return False
-    return any(each["predicate"] == statement["predicate"] for each in found)
 
 
 def agreement(
@@ -89,7 +91,7 @@ def agreement(
     revisions: dict[Path, set[str]] = {}
     for key in keys:
         try:
-            statements = kept.attested(key, reference)
+            statements = list(kept.attested(key, reference))
         except PublishError as error:
             others[key] = f"has signed no rebuild of this digest ({_reason(error)})"
             continue

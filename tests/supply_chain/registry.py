@@ -84,6 +84,16 @@ class Registry:
         """Host and port."""
         return f"127.0.0.1:{self.port}"
 
+    def trust(self) -> dict[str, str]:
+        """What makes a program trust it and nobody else, in the environment.
+
+        Without a folder of its own each Go program reads all authorities of the machine, at every
+        start: a hundred of them take half of the time that crane takes.
+        """
+        none = self.folder / "authorities"
+        none.mkdir(exist_ok=True)
+        return {"SSL_CERT_FILE": str(self.folder / "cert.pem"), "SSL_CERT_DIR": str(none)}
+
     def blobs(self) -> dict[str, int]:
         """The sizes of all blobs, manifests among them, by their digests."""
         blobs = self.folder / "storage/docker/registry/v2/blobs/sha256"

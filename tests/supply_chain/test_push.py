@@ -46,7 +46,8 @@ def running(folder: Path) -> Iterator[Registry]:
 
 
 def reach(patch: pytest.MonkeyPatch, place: str, found: Registry, folder: Path) -> None:
-    patch.setenv("SSL_CERT_FILE", str(found.folder / "cert.pem"))
+    for variable, value in found.trust().items():
+        patch.setenv(variable, value)
     patch.setenv("DOCKER_CONFIG", str(credentials(folder, place)))
 
 

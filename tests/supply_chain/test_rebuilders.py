@@ -1,11 +1,15 @@
 """Builders that do not know each other rebuild an image, sign that, and are counted."""
 
 import base64
+import io
 import json
 import os
+import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,10 +27,16 @@ NAMES = ("a", "b", "c")
 IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "Ann"), ("EMAIL", "ann@example.test"))
+    # One and the same time: all who make the first commit make the same.
+    for what, value in (
+        ("NAME", "Ann"),
+        ("EMAIL", "ann@example.test"),
+        ("DATE", "2026-01-01T00:00:00Z"),
+    )
 }
 
 Verify = Callable[..., int]
+Attested = Callable[[str], str]
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +65,16 @@ def signer(folder: Path) -> str:
     return command
 
 
-@pytest.fixture(autouse=True)
-def surroundings(
-    folder: Path, running: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(running.folder / "cert.pem"))
-    monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "docker", running.place)))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("BUILD_WORKING_DIRECTORY", str(folder))
-    monkeypatch.setenv("COSIGN_PASSWORD", "words")
+@pytest.fixture(scope="module", autouse=True)
+def surroundings(folder: Path, running: Registry) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in running.trust().items():
+            patch.setenv(variable, value)
+        patch.setenv("DOCKER_CONFIG", str(credentials(folder / "docker", running.place)))
+        patch.setenv("HOME", str(folder))
+        patch.setenv("BUILD_WORKING_DIRECTORY", str(folder))
+        patch.setenv("COSIGN_PASSWORD", "words")
+        yield
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -74,53 +85,119 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def sources(folder: Path) -> Path:
     """The sources of all of them, at one commit."""
-    made = tmp_path / "checkout"
+    made = folder / "sources"
     made.mkdir()
     git(made, "init", "-q")
     git(made, "commit", "-q", "--allow-empty", "-m", "First")
+    return made
+
+
+@pytest.fixture
+def checkout(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    made = tmp_path / "checkout"
+    shutil.copytree(sources, made)
     monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(made))
     return made
 
 
+@dataclass
 class Image:
-    """A pushed index, and what one gets who builds it again."""
+    """A pushed index of one image, and what one gets who builds it again."""
 
-    def __init__(self, place: str, folder: Path, content: str, revision: str = "") -> None:
-        layout = Layout(folder)
-        labels = {REVISION: revision} if revision else {}
-        images = [
-            layout.image(
-                [tar([Item("app", content)])],
-                architecture=cpu,
-                config={"config": {"Labels": labels}},
-            )
-            | {"platform": {"os": "linux", "architecture": cpu}}
-            for cpu in ("amd64", "arm64")
-        ]
-        self.layout = layout.finish(layout.index(images))
-        (root,) = json.loads((self.layout / "index.json").read_text())["manifests"]
-        self.digest: str = root["digest"]
-        self.repository = f"{place}/{folder.parent.name.rstrip('_').lower()}"
-        self.reference = f"{self.repository}:{folder.name}"
-        done = subprocess.run(
-            [CRANE, "push", str(self.layout), self.reference], capture_output=True, check=True
-        )
-        assert self.digest in done.stdout.decode()
+    layout: Path
+    digest: str
+    repository: str
+    reference: str
+
+
+def named(folder: Path) -> str:
+    return folder.name.rstrip("_").lower()
+
+
+def pushed(place: str, folder: Path, content: str, revision: str = "") -> Image:
+    layout = Layout(folder)
+    labels = {REVISION: revision} if revision else {}
+    image = layout.image([tar([Item("app", content)])], config={"config": {"Labels": labels}}) | {
+        "platform": {"os": "linux", "architecture": "amd64"}
+    }
+    layout.finish(layout.index([image]))
+    (root,) = json.loads((folder / "index.json").read_text())["manifests"]
+    repository = f"{place}/{named(folder.parent)}"
+    reference = f"{repository}:{folder.name}"
+    done = subprocess.run([CRANE, "push", str(folder), reference], capture_output=True, check=True)
+    assert root["digest"] in done.stdout.decode()
+    return Image(folder, root["digest"], repository, reference)
+
+
+def verifier(signer: str, image: Image) -> Verify:
+    def call(*arguments: str, of: Image = image, built: Image = image, cosign: str = signer) -> int:
+        fixed = [f"--built={built.layout}", "--target=//image:index", f"--crane={CRANE}"]
+        return main([*fixed, f"--cosign={cosign}", of.reference, *arguments])
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def original(running: Registry, folder: Path) -> Image:
+    made = pushed(running.place, folder / "built", "1")
+    shutil.copytree(running.repository(named(folder)), folder / "pushed")
+    return made
 
 
 @pytest.fixture
-def image(running: Registry, tmp_path: Path) -> Image:
-    return Image(running.place, tmp_path / "built", "1")
+def image(running: Registry, folder: Path, original: Image, tmp_path: Path) -> Image:
+    """The same in a repository of its own, where nobody has attested."""
+    shutil.copytree(folder / "pushed", running.repository(named(tmp_path)))
+    repository = f"{running.place}/{named(tmp_path)}"
+    return Image(original.layout, original.digest, repository, f"{repository}:built")
 
 
 @pytest.fixture
 def verify(signer: str, image: Image) -> Verify:
-    def call(*arguments: str, of: Image = image, built: Image = image, cosign: str = signer) -> int:
-        fixed = [f"--built={built.layout}", "--target=//image:index", f"--crane={CRANE}"]
-        return main([*fixed, f"--cosign={cosign}", of.reference, *arguments])
+    return verifier(signer, image)
+
+
+@dataclass
+class Stage:
+    """What is in the repository when a builder has attested, and what he was told."""
+
+    repository: Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def stages(
+    running: Registry, folder: Path, original: Image, signer: str, sources: Path
+) -> Mapping[str, Stage]:
+    """One builder after the other attests: a, ab, abc.
+
+    For each of them cosign makes a key of the passphrase twice, which takes it half a second.
+    """
+    made: dict[str, Stage] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BUILD_WORKSPACE_DIRECTORY", str(sources))
+        for number, name in enumerate(NAMES, 1):
+            with redirect_stdout(io.StringIO()) as said:
+                attest(verifier(signer, original), [name])
+            stage = "".join(NAMES[:number])
+            copied = shutil.copytree(running.repository(named(folder)), folder / f"stage-{stage}")
+            made[stage] = Stage(copied, said.getvalue())
+    return made
+
+
+@pytest.fixture
+def attested(
+    running: Registry, stages: Mapping[str, Stage], image: Image, tmp_path: Path
+) -> Attested:
+    def call(stage: str) -> str:
+        """Makes it what it is when these have attested; returns what the last of them was told."""
+        repository = running.repository(named(tmp_path))
+        shutil.rmtree(repository)
+        shutil.copytree(stages[stage].repository, repository)
+        return stages[stage].said
 
     return call
 
@@ -144,14 +221,17 @@ def keys(*names: str) -> list[str]:
 
 
 def test_two_of_three_builders_are_enough_and_one_is_not(
-    verify: Verify, checkout: Path, image: Image, capsys: pytest.CaptureFixture[str]
+    verify: Verify,
+    attested: Attested,
+    checkout: Path,
+    image: Image,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    attest(verify, ["a"])
+    attested("a")
     assert verify("--require=2", *keys(*NAMES)) == 1
     assert "Refused: 1 of 3 builders" in capsys.readouterr().out
 
-    attest(verify, ["b"])
-    assert "Attested: signed and attached.\n" in capsys.readouterr().out
+    assert "Attested: signed and attached.\n" in attested("ab")
     assert verify("--require=2", *keys(*NAMES)) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"Agreed: 2 of 3 builders have rebuilt {image.repository}, 2 required\n")
@@ -163,9 +243,10 @@ def test_two_of_three_builders_are_enough_and_one_is_not(
 
 
 def test_two_statements_by_one_key_count_once(
-    verify: Verify, checkout: Path, capsys: pytest.CaptureFixture[str]
+    verify: Verify, attested: Attested, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    attest(verify, ["a", "a"])
+    attested("a")
+    attest(verify, ["a"])
     assert "Attested before, by the same key." in capsys.readouterr().out
     git(checkout, "commit", "-q", "--allow-empty", "-m", "Second")
     attest(verify, ["a"])
@@ -174,19 +255,23 @@ def test_two_statements_by_one_key_count_once(
 
 
 def test_one_key_under_two_names_is_not_two_builders(
-    verify: Verify, checkout: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    verify: Verify,
+    attested: Attested,
+    checkout: Path,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (folder / "again.pub").write_text((folder / "a.pub").read_text().replace("\n", "\r\n"))
-    attest(verify, ["a"])
+    attested("a")
     assert verify("--require=2", *keys("a", "again")) == 2
     assert "expected as many different keys, got 1" in capsys.readouterr().err
 
 
 def test_a_rebuild_of_another_revision_does_not_count(
-    verify: Verify, checkout: Path, capsys: pytest.CaptureFixture[str]
+    verify: Verify, attested: Attested, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = git(checkout, "rev-parse", "HEAD")
-    attest(verify, ["a", "b"])
+    attested("ab")
     git(checkout, "commit", "-q", "--allow-empty", "-m", "Second")
     attest(verify, ["c"])
     assert verify("--require=2", *keys(*NAMES)) == 0
@@ -200,13 +285,14 @@ def test_a_rebuild_of_another_revision_does_not_count(
 def test_the_revision_that_a_release_states_is_the_one_that_counts(
     verify: Verify, checkout: Path, running: Registry, tmp_path: Path
 ) -> None:
-    release = Image(running.place, tmp_path / "release", "1", revision="0" * 40)
+    release = pushed(running.place, tmp_path / "release", "1", revision="0" * 40)
     attest(verify, ["a", "b"], of=release, built=release)
     assert verify("--require=1", *keys(*NAMES), of=release) == 1
 
 
 def test_statements_about_another_image_do_not_count(
     verify: Verify,
+    attested: Attested,
     checkout: Path,
     image: Image,
     running: Registry,
@@ -215,9 +301,9 @@ def test_statements_about_another_image_do_not_count(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Somebody who may write to the registry shows an older image's statements for a new one."""
-    newer = Image(running.place, tmp_path / "newer", "2")
+    attested("ab")
+    newer = pushed(running.place, tmp_path / "newer", "2")
     assert newer.repository == image.repository
-    attest(verify, ["a", "b"])
     old, new = (each.digest.replace(":", "-") for each in (image, newer))
     move(f"{image.repository}:{old}", new)
     for name in ("a", "b"):
@@ -230,6 +316,7 @@ def test_statements_about_another_image_do_not_count(
 
 def test_a_statement_that_was_changed_does_not_count(
     verify: Verify,
+    attested: Attested,
     checkout: Path,
     image: Image,
     folder: Path,
@@ -237,7 +324,7 @@ def test_a_statement_that_was_changed_does_not_count(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Somebody who may push makes of a statement about one commit one about another."""
-    attest(verify, ["a"])
+    attested("a")
     name = f"{image.repository}:{tag(folder / 'a.pub', image.digest)}"
     manifest = json.loads(fetched("manifest", name))
     (layer,) = manifest["layers"]
@@ -257,19 +344,12 @@ def test_a_statement_that_was_changed_does_not_count(
 
 
 def test_a_statement_whose_bytes_are_not_those_that_were_pushed_does_not_count(
-    verify: Verify, checkout: Path, running: Registry
+    verify: Verify, attested: Attested, checkout: Path, running: Registry
 ) -> None:
-    attest(verify, ["a"])
+    attested("a")
     revision = git(checkout, "rev-parse", "HEAD")
-    storage = running.folder / "storage/docker/registry/v2/blobs/sha256"
-    for file in storage.glob("*/*/data"):
-        content = file.read_bytes()
-        if b"dsseEnvelope" in content:
-            bundle = json.loads(content)
-            payload = bundle["dsseEnvelope"]["payload"]
-            bundle["dsseEnvelope"]["payload"] = payload[:-8] + "AAAA" + payload[-4:]
-            file.write_text(json.dumps(bundle))
-    assert verify("--require=1", *keys(*NAMES), "--revision", revision) == 1
+    with running.tampered():
+        assert verify("--require=1", *keys(*NAMES), "--revision", revision) == 1
 
 
 def listing(image: Image) -> str:
@@ -278,13 +358,13 @@ def listing(image: Image) -> str:
 
 
 def test_of_builders_who_write_the_list_at_once_each_counts(
-    verify: Verify, checkout: Path, image: Image
+    verify: Verify, attested: Attested, checkout: Path, image: Image
 ) -> None:
     """Two have read the same list: who writes last takes the other from it."""
-    attest(verify, ["a"])
+    attested("a")
     name = f"{image.repository}:{listing(image)}"
     before = fetched("digest", name)
-    attest(verify, ["b"])
+    attested("ab")
     move(f"{image.repository}@{before}", listing(image))
 
     assert verify("--require=2", *keys(*NAMES)) == 0
@@ -312,7 +392,7 @@ def test_a_tag_that_moves_meanwhile_says_nothing_of_either_image(
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
 ) -> None:
-    newer = Image(running.place, tmp_path / "newer", "2")
+    newer = pushed(running.place, tmp_path / "newer", "2")
     moving = tmp_path / "cosign"
     name = f"{image.repository}@{newer.digest}"
     moving.write_text(f'#!/bin/sh\n{CRANE} tag {name} built\nexec {signer} "$@"\n')
@@ -329,12 +409,13 @@ def test_a_tag_that_moves_meanwhile_says_nothing_of_either_image(
 
 def test_a_manifest_that_was_changed_at_the_registry_is_refused(
     verify: Verify,
+    attested: Attested,
     checkout: Path,
     image: Image,
     running: Registry,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    attest(verify, ["a"])
+    attested("a")
     value = image.digest[7:]
     file = running.folder / f"storage/docker/registry/v2/blobs/sha256/{value[:2]}/{value}/data"
     kept = file.read_bytes()
@@ -359,7 +440,7 @@ def test_what_differs_is_not_attested(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    other = Image(running.place, tmp_path / "other", "2")
+    other = pushed(running.place, tmp_path / "other", "2")
     before = running.blobs()
     assert verify("--attest", "--key=a.key", built=other) == 1
     assert "Not attested: nothing was signed." in capsys.readouterr().out
@@ -377,9 +458,9 @@ def test_a_checkout_with_changes_attests_nothing(
 
 
 def test_a_rebuild_is_not_provenance_nor_the_other_way_round(
-    verify: Verify, checkout: Path, image: Image, signer: str, folder: Path
+    verify: Verify, attested: Attested, checkout: Path, image: Image, signer: str, folder: Path
 ) -> None:
-    attest(verify, ["a"])
+    attested("a")
     reference = f"{image.repository}@{image.digest}"
     with cosign(signer, insecure=False) as found:
         assert found.attested(folder / "a.pub", reference, REBUILD)
@@ -388,9 +469,9 @@ def test_a_rebuild_is_not_provenance_nor_the_other_way_round(
 
 
 def test_builders_that_attest_one_after_the_other_are_found_by_others_programs(
-    verify: Verify, checkout: Path, image: Image, folder: Path
+    attested: Attested, image: Image, folder: Path
 ) -> None:
-    attest(verify, NAMES)
+    attested("".join(NAMES))
     oras = program("oras", folder)
     done = subprocess.run(
         [oras, "discover", "--format=json", f"{image.repository}@{image.digest}"],

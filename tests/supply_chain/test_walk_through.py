@@ -169,12 +169,12 @@ def test_the_walk_through_does_what_it_says(tmp_path: Path, podman: Podman) -> N
             cwd=checkout,
             env=os.environ
             | podman.environment
+            | running.trust()
             | {
                 "PATH": f"{programs}:{podman.environment['PATH']}:{os.environ['PATH']}",
                 "HOME": str(tmp_path),
                 "COSIGN_PASSWORD": "words",
                 "REPOSITORY": f"{running.place}/hello",
-                "SSL_CERT_FILE": str(running.folder / "cert.pem"),
                 "DOCKER_CONFIG": str(credentials(tmp_path / "docker", running.place)),
             },
             capture_output=True,
