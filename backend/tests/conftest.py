@@ -4,12 +4,10 @@ A database of a test's own, and an application on it, take longer than most test
 with one, which is emptied after each.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import httpx
 import hypothesis
 import pytest
@@ -26,14 +24,15 @@ from serving.tests.databases import (
     empty_sqlite_url,
     fresh_database,
     initialised,
+    lent_databases,
     migrated_file,
     postgres_server,
+    postgres_url,
     shared_sqlite_url,
     sqlite_url,
 )
 from serving.tests.fixtures import no_other_complaints
 from serving.tests.service import client_of
-from tools.dev.postgres import Postgres
 
 __all__ = [
     "crash_safe_server",
@@ -42,9 +41,11 @@ __all__ = [
     "empty_sqlite_url",
     "fresh_database",
     "initialised",
+    "lent_databases",
     "migrated_file",
     "no_other_complaints",
     "postgres_server",
+    "postgres_url",
     "shared_sqlite_url",
     "sqlite_url",
 ]
@@ -110,33 +111,6 @@ def emptying(*, is_sqlite: bool) -> list[str]:
         ]
     )
     return [*(f"DELETE FROM {name}" for name in TABLES), *restarts]
-
-
-@pytest.fixture(scope="session")
-def shared_postgres_url(postgres_server: Postgres) -> Iterator[str]:
-    """The database that `postgres_url` lends."""
-    with fresh_database(postgres_server) as url:
-        yield url
-
-
-@pytest.fixture
-def postgres_url(shared_postgres_url: str) -> Iterator[str]:
-    """An empty database with the newest schema, on which nobody else is."""
-
-    async def give_back() -> None:
-        connection = await asyncpg.connect(shared_postgres_url)
-        try:
-            # What is left of the test may hold locks.
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-            await connection.execute("; ".join(emptying(is_sqlite=False)))
-        finally:
-            await connection.close()
-
-    yield shared_postgres_url
-    asyncio.run(give_back())
 
 
 @pytest.fixture(

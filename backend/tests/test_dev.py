@@ -46,6 +46,12 @@ def test_the_service_runs_with_its_database_and_an_ai_service(dev: Dev) -> None:
     assert "\x1b" not in dev.text
 
 
+def test_byte_code_is_kept_and_lies_nowhere_beside_the_sources(dev: Dev, real: Path) -> None:
+    dev.url()
+    assert {path.name for path in (real / "cache").rglob("app.*.pyc")} == {"app.cpython-313.pyc"}
+    assert list((real / "workspace").rglob("*.pyc")) == []
+
+
 def test_a_second_one_for_the_same_checkout_is_refused(dev: Dev, real: Path) -> None:
     with Dev(real, "backend") as second:
         assert second.process.wait(60) == 1

@@ -14,26 +14,13 @@ from typing import IO, Any, Protocol, Self
 
 import httpx
 
+from tools.dev.interpreter import python_command
+
+__all__ = ["RUN_SECONDS", "Process", "Running", "environment", "python_command", "run"]
+
 # A condition is waited for: only a machine under heavy load needs more than some seconds.
 START_SECONDS = 120
 RUN_SECONDS = 60
-
-
-def python_command() -> list[str]:
-    """How to start another Python like this one.
-
-    An interpreter that was started through its own dynamic loader cannot be started through
-    `sys.executable`: then this process' own command line says how.
-    """
-    if not Path("/proc/self/exe").resolve().name.startswith("ld-linux"):
-        return [sys.executable]
-    words = Path("/proc/self/cmdline").read_bytes().decode().split("\0")
-    command: list[str] = []
-    for word in words:
-        command.append(word)
-        if re.fullmatch(r"python3(\.\d+)?", Path(word).name) and command[-2] != "--argv0":
-            return command
-    raise AssertionError(f"no interpreter in {words}")
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -22,9 +22,9 @@ from typing import Self
 
 from tools.dev.ai import AiStub, Exchange
 from tools.dev.guardian import Guardian
+from tools.dev.interpreter import python_command
 from tools.dev.output import Output, Tail
 from tools.dev.postgres import DURABLE, Postgres, PostgresError, free_port
-from tools.dev.process import python_command
 from tools.dev.sources import Sources
 
 # sysexits.h: the settings are wrong, which no change of the sources mends.
@@ -227,6 +227,8 @@ class Stack:
             environment["AI_BASE_URL"] = self._ai.url
         if self._postgres is not None:
             environment["DATABASE_URL"] = self._postgres.url
+        # Who wants none beside the sources gets none, and the folder of its own saves seconds.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         # A request that hangs does not keep a new version waiting.
         environment.setdefault("GRACE_SECONDS", "3")
         return {

@@ -4,11 +4,14 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tools.dev import folder, postgres
+from tools.dev.postgres import Postgres
 from tools.dev.stack import StackError, choose_port
 from tools.dev.tests.running import Dev, left, remaining, tree
 
@@ -43,9 +46,37 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def initialised(tree: None) -> Iterator[Postgres]:
+    """A server that is never started, whose data the others are given."""
+    root = postgres.tree()
+    assert root is not None
+    made = postgres.new_folder()
+    yield Postgres(root, made)
+    postgres.remove(made)
+
+
+@pytest.fixture
+def used(place: Path, initialised: Postgres) -> Path:
+    """The same with the database of a run before: to make one takes longer than most tests."""
+    root = postgres.tree()
+    assert root is not None
+    cache = {"XDG_CACHE_HOME": str(place / "cache")}
+    kept = folder.place(cache, (place / "workspace").resolve(), "tiny")
+    kept.mkdir(parents=True, mode=0o700)
+    Postgres(root, kept, like=initialised)
+    return place
+
+
+def data_of(place: Path) -> Path:
+    """The folder of its database."""
+    (data,) = (place / "cache").glob("*/*/*/data")
+    return data
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_other_signals_end_all_of_it_too(place: Path, number: signal.Signals) -> None:
-    with Dev(place, "tiny") as dev:
+def test_other_signals_end_all_of_it_too(used: Path, number: signal.Signals) -> None:
+    with Dev(used, "tiny") as dev:
         dev.url()
         family = dev.family()
         assert dev.end(number) == 0
@@ -64,10 +95,10 @@ def test_a_killed_one_leaves_nothing_and_the_next_one_starts(place: Path) -> Non
     assert left(family) == []
 
 
-def test_a_service_that_hangs_is_killed_with_the_rest(place: Path) -> None:
-    main = place / "workspace/tiny/__main__.py"
+def test_a_service_that_hangs_is_killed_with_the_rest(used: Path) -> None:
+    main = used / "workspace/tiny/__main__.py"
     main.write_text("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + TINY)
-    with Dev(place, "tiny") as dev:
+    with Dev(used, "tiny") as dev:
         dev.url()
         family = dev.family()
         dev.process.send_signal(signal.SIGINT)
@@ -77,11 +108,11 @@ def test_a_service_that_hangs_is_killed_with_the_rest(place: Path) -> None:
     assert left(family) == []
 
 
-def test_it_ends_when_its_database_does(place: Path) -> None:
-    with Dev(place, "tiny") as dev:
+def test_it_ends_when_its_database_does(used: Path) -> None:
+    with Dev(used, "tiny") as dev:
         dev.url()
         family = dev.family()
-        (pid_file,) = (place / "cache").glob("*/*/*/data/postmaster.pid")
+        pid_file = data_of(used) / "postmaster.pid"
         os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGQUIT)
         assert dev.process.wait(60) == 1
     assert "PostgreSQL ended" in dev.text
@@ -89,8 +120,8 @@ def test_it_ends_when_its_database_does(place: Path) -> None:
     assert left(family) == []
 
 
-def test_it_ends_when_nobody_reads_its_log(place: Path) -> None:
-    with Dev(place, "tiny", stdout=subprocess.PIPE) as dev:
+def test_it_ends_when_nobody_reads_its_log(used: Path) -> None:
+    with Dev(used, "tiny", stdout=subprocess.PIPE) as dev:
         assert dev.process.stdout is not None
         for line in dev.process.stdout:
             if b"Ctrl-C" in line:
@@ -98,58 +129,49 @@ def test_it_ends_when_nobody_reads_its_log(place: Path) -> None:
         family = dev.family()
         dev.process.stdout.close()
         # It says that the source changed, and finds nobody to say it to.
-        (place / "workspace/tiny/more.py").touch()
+        (used / "workspace/tiny/more.py").touch()
         assert dev.process.wait(60) == 0
     assert left(family) == []
 
 
-def test_wrong_settings_end_it(place: Path) -> None:
-    with Dev(place, "tiny", MOOD="bad") as dev:
+def test_wrong_settings_end_it(used: Path) -> None:
+    with Dev(used, "tiny", MOOD="bad") as dev:
         assert dev.process.wait(60) == 1
     assert "migrate  | migrated postgresql" in dev.text
     assert "service  | MOOD: got 'bad'; expected a good one" in dev.text
     assert dev.text.splitlines()[-1].startswith("dev      | the settings are wrong")
-    assert remaining(place) == []
+    assert remaining(used) == []
 
 
-def test_a_syntax_error_at_the_start_is_waited_for(place: Path) -> None:
-    main = place / "workspace/tiny/__main__.py"
+def test_a_syntax_error_at_the_start_is_waited_for(used: Path) -> None:
+    main = used / "workspace/tiny/__main__.py"
     main.write_text("def\n")
-    with Dev(place, "tiny") as dev:
+    with Dev(used, "tiny") as dev:
         dev.until(r"tiny/__main__\.py:1: invalid syntax\n.*starts when this is mended")
         main.write_text(TINY)
         assert httpx.get(dev.url(), trust_env=False).text == "first"
         assert dev.end() == 0
 
 
-def made(place: Path) -> Path:
-    """The folder of a database that was used before."""
-    with Dev(place, "tiny") as dev:
-        dev.url()
-        assert dev.end() == 0
-    (data,) = (place / "cache").glob("*/*/*/data")
-    return data
-
-
-def test_a_broken_database_is_an_error_until_it_is_begun_anew(place: Path) -> None:
-    data = made(place)
+def test_a_broken_database_is_an_error_until_it_is_begun_anew(used: Path) -> None:
+    data = data_of(used)
     (data / "global/pg_control").unlink()
-    with Dev(place, "tiny") as dev:
+    with Dev(used, "tiny") as dev:
         assert dev.process.wait(60) == 1
     assert "pg_control" in dev.text
     assert f"The database in {data.parent} cannot be used" in dev.text
     assert "//:dev -- --fresh" in dev.text
     assert (data / "PG_VERSION").exists()
-    assert remaining(place) == []
-    with Dev(place, "tiny", "--fresh") as dev:
+    assert remaining(used) == []
+    with Dev(used, "tiny", "--fresh") as dev:
         dev.url()
         assert dev.end() == 0
 
 
-def test_a_database_of_another_version_is_refused_and_left(place: Path) -> None:
-    data = made(place)
+def test_a_database_of_another_version_is_refused_and_left(used: Path) -> None:
+    data = data_of(used)
     (data / "PG_VERSION").write_text("15\n")
-    with Dev(place, "tiny") as dev:
+    with Dev(used, "tiny") as dev:
         assert dev.process.wait(60) == 1
     assert "expected a database of PostgreSQL 17, got one of PostgreSQL 15" in dev.text
     assert "//:dev -- --fresh" in dev.text
@@ -188,9 +210,9 @@ def test_a_port_that_is_none_is_refused(given: str) -> None:
         choose_port(given, 8000, print)
 
 
-def test_the_persons_ai_service_is_used_and_their_database_is_not(place: Path) -> None:
+def test_the_persons_ai_service_is_used_and_their_database_is_not(used: Path) -> None:
     url = "http://127.0.0.1:9/v1"
-    with Dev(place, "tiny", AI_BASE_URL=url, DATABASE_URL="postgresql://prod/x") as dev:
+    with Dev(used, "tiny", AI_BASE_URL=url, DATABASE_URL="postgresql://prod/x") as dev:
         assert dev.until(r"AI +(\S+)$")[1] == url
         assert "127.0.0.1" in dev.until(r"database +(\S+)$")[1]
         assert dev.end() == 0
