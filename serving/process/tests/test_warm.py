@@ -78,6 +78,7 @@ def test_nothing_of_a_service_and_no_metrics_are_loaded_before_it_starts(module:
         "serving.tests",
         "tools",
         "tools.dev",
+        "tools.dev.interpreter",
         "tools.dev.process",
     }
     assert "prometheus_client" not in loaded
