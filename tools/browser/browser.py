@@ -57,13 +57,16 @@ class Page:
             raise BrowserError(f"{expression}: {said}")
         return found["result"].get("value")
 
-    def screenshot(self, file: Path) -> None:
-        """Writes a picture (PNG) of the whole page, below the window's edge too."""
+    def screenshot(self, file: Path, *, scale: float = 1) -> None:
+        """Writes a picture (PNG) of the whole page, below the window's edge too.
+
+        A long page takes a second to be painted at its full size, half a size a fourth of that.
+        """
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         taken = self.call(
             "Page.captureScreenshot",
             captureBeyondViewport=True,
-            clip={**size, "scale": 1},
+            clip={**size, "scale": scale},
             # Of two files of the same picture, the larger one is there sooner.
             optimizeForSpeed=True,
         )

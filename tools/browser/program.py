@@ -41,6 +41,8 @@ _OPTIONS = (
     "--no-sandbox",
     # Its helpers are started one by one by `--browser-subprocess-path`.
     "--no-zygote",
+    # Pages that are open one after the other share one: it takes longer to start than a page.
+    "--renderer-process-limit=1",
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-breakpad",

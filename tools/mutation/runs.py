@@ -203,11 +203,13 @@ def _imported(place: Path) -> Iterator[str]:
     Private ones come with those that they belong to: `_asyncio` imported before `asyncio` is
     another one.
     """
-    # hypothesis has to be imported by its plugin, or complains.
-    own = _own(place) | {"__main__", "conftest", "hypothesis"}
+    own = _own(place) | {"__main__", "conftest"}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""
-        if name[0] != "_" and name.partition(".")[0] not in own and not file.startswith(str(place)):
+        # Of more than itself hypothesis complains where its plugin is not there yet.
+        if name[0] == "_" or name.startswith("hypothesis."):
+            continue
+        if name.partition(".")[0] not in own and not file.startswith(str(place)):
             yield name
 
 

@@ -149,7 +149,11 @@ def test_a_loop_that_no_longer_ends_is_ended(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tools.mutation.runs._LEAST_SECONDS", 5.0)
-    loop = MODULE.replace("if size > 9:\n        size -= 1", "while sizes == 0:\n        pass")
+    # One that waits costs nothing meanwhile, and has to be ended all the same.
+    loop = MODULE.replace(
+        "if size > 9:\n        size -= 1",
+        "while sizes == 0:\n        __import__('time').sleep(1)",
+    )
     repository.write("room/sums.py", loop)
     repository.run("room/sums.py", "--line", "9")
     assert "  9: total: 0 -> 1 (2)  SURVIVED" in repository.said

@@ -60,7 +60,7 @@ def test_a_page_is_as_wide_as_its_window_and_asks_nobody_else(
     with chromium.open(SITE / name, DESK) as page:
         for width in (TELEPHONE, DESK):
             page.look(width)
-            page.screenshot(pictures / f"{picture}-{width}.png")
+            page.screenshot(pictures / f"{picture}-{width}.png", scale=0.5)
             assert page.evaluate(_TOO_WIDE) == []
         asked = [urlsplit(address) for address in page.requests]
         complaints = page.complaints
