@@ -8,7 +8,7 @@ from backend.tests.image.container.balancer import Balancer
 from backend.tests.image.container.load import TODOS, Load, missing
 from backend.tests.image.container.stack import Replica, Stack, log_lines
 
-REQUESTS = 2_000
+REQUESTS = 10_000
 STOP_SECONDS = 30.0
 LOAD_SECONDS = 300.0
 HOSTS = ("127.0.3.1", "127.0.3.2")
