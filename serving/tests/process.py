@@ -58,7 +58,7 @@ class Service(process.Running):
         self.started.append(self)
 
     def _start(self, module: str, variables: dict[str, str], log: IO[bytes]) -> process.Process:
-        if self._is_cold or not next(_starts):
+        if not next(_starts) or self._is_cold:
             return super()._start(module, variables, log)
         return warm.start(module, environment=variables, stdout=log, stderr=log)
 

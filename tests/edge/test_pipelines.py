@@ -24,23 +24,6 @@ METHODS = ("GET", "POST", "POST", "GET")
 RIGHT = (200, 201, 201, 200)
 
 
-@pytest.mark.parametrize("quarter", range(4))
-def test_a_pipeline_is_answered_alike_wherever_it_is_cut(server: Running, quarter: int) -> None:
-    for cut in range(1 + quarter, len(PIPELINE), 4):
-        said = converse(
-            server.port, PIPELINE[:cut], PIPELINE[cut:], methods=METHODS, settle=0, pause=0.001
-        )
-        assert said.statuses == RIGHT, f"cut at {cut}: {PIPELINE[:cut]!r}"
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, len(PIPELINE)])
-def test_a_pipeline_is_answered_alike_in_pieces_of_any_size(server: Running, size: int) -> None:
-    parts = [PIPELINE[at : at + size] for at in range(0, len(PIPELINE), size)]
-    said = converse(server.port, *parts, methods=METHODS, pause=0.0005)
-    assert said.statuses == RIGHT
-    assert not said.closed
-
-
 def test_a_long_pipeline_in_one_segment_is_answered_in_order(server: Running) -> None:
     requests = [
         b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Request-ID: n%d\r\n\r\n" % number
@@ -150,3 +133,20 @@ def test_http_1_0_ends_with_its_answer(server: Running) -> None:
     said = converse(server.port, b"GET /health/live HTTP/1.0\r\n\r\n" + GET, methods=("GET", "GET"))
     assert said.statuses == (200,)
     assert said.closed
+
+
+@pytest.mark.parametrize("quarter", range(4))
+def test_a_pipeline_is_answered_alike_wherever_it_is_cut(server: Running, quarter: int) -> None:
+    for cut in range(1 + quarter, len(PIPELINE), 4):
+        said = converse(
+            server.port, PIPELINE[:cut], PIPELINE[cut:], methods=METHODS, settle=0, pause=0.001
+        )
+        assert said.statuses == RIGHT, f"cut at {cut}: {PIPELINE[:cut]!r}"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, len(PIPELINE)])
+def test_a_pipeline_is_answered_alike_in_pieces_of_any_size(server: Running, size: int) -> None:
+    parts = [PIPELINE[at : at + size] for at in range(0, len(PIPELINE), size)]
+    said = converse(server.port, *parts, methods=METHODS, pause=0.0005)
+    assert said.statuses == RIGHT
+    assert not said.closed

@@ -14,18 +14,18 @@ from serving.tests.process import ColdStarted, Running, imported, packages, run
 from serving.tests.service import PATH
 
 
+def test_a_signal_before_the_service_is_ready_ends_it_too(sqlite_url: str) -> None:
+    with ColdStarted(DATABASE_URL=sqlite_url) as server:
+        server.terminate()
+        assert server.process.wait(10) == 0
+
+
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_service_with_0(sqlite_url: str, sig: signal.Signals) -> None:
     with Running(DATABASE_URL=sqlite_url) as server:
         server.wait_ready()
         server.process.send_signal(sig)
         assert server.process.wait(5) == 0
-
-
-def test_a_signal_before_the_service_is_ready_ends_it_too(sqlite_url: str) -> None:
-    with ColdStarted(DATABASE_URL=sqlite_url) as server:
-        server.terminate()
-        assert server.process.wait(10) == 0
 
 
 def test_while_draining_the_service_is_unready_but_serves(sqlite_url: str) -> None:
