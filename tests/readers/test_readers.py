@@ -4,9 +4,12 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from serving.tests import scratch
 
 IMAGES = {name: Path(os.environ[name]) for name in ("IMAGE", "POSTGRES", "INDEX")}
 
@@ -46,21 +49,31 @@ def test_skopeo_copies_it_without_changing_the_digest(layout: Path, tmp_path: Pa
     assert digest(tmp_path / "copy") == digest(layout)
 
 
-def test_umoci_unpacks_it(layout: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """Ten thousand files are unpacked."""
+    with scratch.folder() as folder:
+        yield folder
+
+
+def test_umoci_unpacks_it(layout: Path, tmp_path: Path, memory: Path) -> None:
     # umoci names images by tag, and a layout that rules_oci writes has none.
-    shutil.copytree(layout, tmp_path / "layout")
-    for file in (tmp_path / "layout").rglob("*"):
-        file.chmod(0o755 if file.is_dir() else 0o644)
-    (tmp_path / "layout").chmod(0o755)
-    index = tmp_path / "layout/index.json"
-    document = json.loads(index.read_text())
+    named = tmp_path / "layout"
+    named.mkdir()
+    for name in ("blobs", "oci-layout"):
+        (named / name).symlink_to((layout / name).absolute())
+    document = json.loads((layout / "index.json").read_text())
     document["manifests"][0]["annotations"] = {"org.opencontainers.image.ref.name": "tag"}
-    index.write_text(json.dumps(document))
+    (named / "index.json").write_text(json.dumps(document))
 
-    run("umoci", "unpack", "--rootless", "--image", f"{tmp_path}/layout:tag", tmp_path / "bundle")
+    # Both are what `umoci unpack` does; it also hashes each file, for `umoci repack`.
+    image = ("--rootless", "--image", f"{named}:tag")
+    root, config = memory / "rootfs", memory / "config.json"
+    run("umoci", "raw", "unpack", *image, root)
+    run("umoci", "raw", "runtime-config", *image, "--rootfs", root, config)
 
-    assert (tmp_path / "bundle/rootfs/usr/bin/python3.13").is_file()
-    assert json.loads((tmp_path / "bundle/config.json").read_text())["process"]["cwd"] == "/app"
+    assert (root / "usr/bin/python3.13").is_file()
+    assert json.loads(config.read_text())["process"]["cwd"] == "/app"
 
 
 def test_the_index_names_the_image_for_each_cpu() -> None:

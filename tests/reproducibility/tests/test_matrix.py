@@ -13,7 +13,7 @@ import pytest
 from tests.reproducibility import checkout, machine
 from tests.reproducibility.__main__ import main
 from tests.reproducibility.matrix import sweep
-from tests.reproducibility.tests.workspace import Workspace
+from tests.reproducibility.tests.workspace import Workspace, template
 from tests.reproducibility.variations import Machine, variations
 
 # What takes neither root nor a builder root.
@@ -45,9 +45,14 @@ class Matrix:
         return Outcome(code, json.loads(output.out or "[]"), output.err)
 
 
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return template(tmp_path_factory.mktemp("template"))
+
+
 @pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    made = Workspace(tmp_path / "workspace", tmp_path / "calls")
+def workspace(committed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    made = Workspace(committed, tmp_path / "workspace", tmp_path / "calls")
     (tmp_path / "scratch").mkdir()
     monkeypatch.setenv("CALLS", str(made.calls))
     monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(made.folder))

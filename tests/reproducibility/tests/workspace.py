@@ -1,6 +1,7 @@
 """A workspace whose tools/bazel builds an image at once, and lets in what a test tells it to."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -25,41 +26,56 @@ for word; do
     esac
 done
 echo "$command $*" >> "$CALLS"
-mkdir -p "$out/server"
+test -d "$out/server" || mkdir -p "$out/server"
 printf -- '-Dbuilder.root=%s' "${BUILDER:-}" > "$out/server/cmdline"
 test "$command" != clean || rm -rf bazel-bin
 test "$command" = build || exit 0
-mkdir -p bazel-bin/image
+test -d bazel-bin/image || mkdir -p bazel-bin/image
 made=0
 case "$*" in *config=release*) made=2 ;; esac
 LEAK
-rm -rf bazel-bin/image/index
-cp -r "made/$made" bazel-bin/image/index
+ln -sfn "$PWD/made/$made" bazel-bin/image/index
 echo "sha256:$made" > bazel-bin/image/index.json.sha256
 """
 
 
 class Workspace:
-    """A git checkout in `folder`; each build adds a line to the file `calls`."""
+    """A git checkout in `folder`, a copy of the template; each build adds a line to `calls`."""
 
-    def __init__(self, folder: Path, calls: Path) -> None:
+    def __init__(self, template: Path, folder: Path, calls: Path) -> None:
         self.folder = folder
         self.calls = calls
-        (folder / "tools").mkdir(parents=True)
-        (folder / "image/files").mkdir(parents=True)
-        (folder / "image/files/nsswitch.conf").write_text("hosts: files\n")
-        (folder / "tools/debian").mkdir()
-        (folder / "tools/debian/recipe.toml").write_text('suite = "forky"\n')
-        (folder / ".gitignore").write_text("ignored\nbazel-*\n")
-        image(folder / "made/0", [*_ITEMS, Item("app", "/home/0/src/app")])
-        image(folder / "made/1", [*_ITEMS, Item("app", "/home/1/src/app")])
-        image(folder / "made/2", [*_ITEMS, Item("app", "/home/0/src/app")], config=_STAMPED)
-        self.leak("")
+        shutil.copytree(template, folder, symlinks=True)
 
     def leak(self, line: str) -> None:
         """Commits a tools/bazel with this line of shell in it."""
-        (self.folder / "tools/bazel").write_text(_BAZEL.replace("LEAK", line))
-        (self.folder / "tools/bazel").chmod(0o755)
-        environment = os.environ | _IDENTITY | {"GIT_CONFIG_GLOBAL": "/dev/null"}
-        for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "A state"]):
-            subprocess.run(["git", *arguments], cwd=self.folder, env=environment, check=True)
+        _bazel(self.folder, line)
+        _git(self.folder, "commit", "-q", "-a", "-m", "A state")
+
+
+def template(folder: Path) -> Path:
+    """Makes a checkout whose builds let nothing in."""
+    (folder / "tools/debian").mkdir(parents=True)
+    (folder / "image/files").mkdir(parents=True)
+    (folder / "image/files/nsswitch.conf").write_text("hosts: files\n")
+    (folder / "tools/debian/recipe.toml").write_text('suite = "forky"\n')
+    (folder / ".gitignore").write_text("ignored\nbazel-*\n")
+    image(folder / "made/0", [*_ITEMS, Item("app", "/home/0/src/app")])
+    image(folder / "made/1", [*_ITEMS, Item("app", "/home/1/src/app")])
+    image(folder / "made/2", [*_ITEMS, Item("app", "/home/0/src/app")], config=_STAMPED)
+    _bazel(folder, "")
+    # Without the samples of hooks, which each copy would have.
+    _git(folder, "init", "-q", "--template=")
+    _git(folder, "add", ".")
+    _git(folder, "commit", "-q", "-m", "A state")
+    return folder
+
+
+def _bazel(folder: Path, line: str) -> None:
+    (folder / "tools/bazel").write_text(_BAZEL.replace("LEAK", line))
+    (folder / "tools/bazel").chmod(0o755)
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    environment = os.environ | _IDENTITY | {"GIT_CONFIG_GLOBAL": "/dev/null"}
+    subprocess.run(["git", *arguments], cwd=folder, env=environment, check=True)

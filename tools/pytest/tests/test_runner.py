@@ -1,14 +1,29 @@
 """pytest under Bazel: shards, filters, reports, and no success without a test."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from tools.pytest import runner
+
 TWO = "def test_one():\n    pass\n\ndef test_two():\n    pass\n"
+
+# A process that has imported pytest, and is forked for each run: importing takes longer than a run.
+READY = multiprocessing.get_context("forkserver")
+READY.set_forkserver_preload(["anyio.pytest_plugin", "tools.pytest.runner"])
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture
@@ -18,25 +33,45 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, text: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    (folder / "test_it.py").write_text(text)
+def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("SSL_", "TEST_", "XML_", "TESTBRIDGE_"))
     }
-    # Compiling pytest anew for each run would take most of the time.
-    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder.parent / "pyc")}
-    environment = inherited | compiled | {"TEST_TMPDIR": str(folder / "tmp")} | variables
-    runner = Path("tools/pytest/runner.py").absolute()
-    return subprocess.run(
-        [sys.executable, runner, "test_it.py"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+    return {**inherited, "TEST_TMPDIR": str(folder / "tmp"), **variables}
+
+
+def forked(folder: Path, environment: Mapping[str, str], outputs: Mapping[int, Path]) -> None:
+    for number, file in outputs.items():
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.exit(runner.main(["test_it.py"]))
+
+
+def run(folder: Path, text: str, **variables: str) -> Done:
+    (folder / "test_it.py").write_text(text)
+    outputs = {number: folder.with_name(f"{folder.name}.{number}") for number in (1, 2)}
+    arguments = (folder, environment(folder, variables), outputs)
+    process = READY.Process(target=forked, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return Done(process.exitcode, *(file.read_text() for file in outputs.values()))
+
+
+@pytest.mark.parametrize(("asserted", "code"), [("1 == 1", 0), ("1 == 2", 1)])
+def test_the_program_exits_zero_if_tests_pass_and_one_if_one_fails(
+    folder: Path, asserted: str, code: int
+) -> None:
+    (folder / "test_it.py").write_text(f"def test_it():\n    assert {asserted}\n")
+    command = [sys.executable, Path("tools/pytest/runner.py").absolute(), "test_it.py"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder, {}), capture_output=True, check=False
     )
+    assert done.returncode == code
 
 
 def test_passing_tests_exit_zero(folder: Path) -> None:

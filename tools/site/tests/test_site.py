@@ -1,5 +1,6 @@
 """The site of the documentation: whole, the same each time, and all of it its own."""
 
+import functools
 import json
 import os
 import re
@@ -45,6 +46,8 @@ class Addresses(HTMLParser):
                 self.names.add(value)
 
 
+# A page that many link to is read once.
+@functools.cache
 def read(page: str) -> Addresses:
     return Addresses((SITE / page).read_text())
 
@@ -132,20 +135,18 @@ def test_the_search_knows_words_of_the_pages() -> None:
     assert "docs/troubleshoot" in {index["docnames"][number] for number in numbers}
 
 
-def test_two_builds_have_the_same_bytes_whatever_surrounds_them(tmp_path: Path) -> None:
-    sources = [f"{source}={source}" for source in SOURCES]
-    for name, variables in {
-        "a": {"PYTHONHASHSEED": "1", "TZ": "UTC", "LANG": "C"},
-        "longer-name": {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LANG": "de_DE.UTF-8"},
-    }.items():
-        done = built(tmp_path / name, sources[:: -1 if name == "a" else 1], **variables)
-        assert done.returncode == 0, done.stdout + done.stderr
-    one, other = contents(tmp_path / "a"), contents(tmp_path / "longer-name")
+def test_a_build_in_other_surroundings_has_the_same_bytes(tmp_path: Path) -> None:
+    # SITE is a build already: in Bazel's place and environment, with the sources in their order.
+    site = tmp_path / "longer-name"
+    sources = [f"{source}={source}" for source in reversed(SOURCES)]
+    variables = {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LANG": "de_DE.UTF-8"}
+    done = built(site, sources, **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    one, other = contents(SITE), contents(site)
     assert sorted(one) == sorted(other)
     assert [name for name in one if one[name] != other[name]] == []
-    assert one == contents(SITE)
     assert [
-        name for name in one if b"/tmp/" in one[name] and str(tmp_path).encode() in one[name]
+        name for name in other if b"/tmp/" in other[name] and str(tmp_path).encode() in other[name]
     ] == []
 
 

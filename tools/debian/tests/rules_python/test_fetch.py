@@ -18,7 +18,7 @@ SUFFIX = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _needs_pip() -> None:
     found = subprocess.run(
         [PYTHON, "-I", "-c", "import packaging, pip"], capture_output=True, text=True, check=False
@@ -80,12 +80,6 @@ def test_the_wheel_for_the_platform_is_chosen_on_any_machine(
     assert (machine.repository / "BUILD.bazel").exists()
 
 
-def test_a_wheel_for_any_platform_serves(machine: Machine) -> None:
-    path = wheel.make(machine.links, "one-1.0-py3-none-any.whl")
-    done = machine.fetch("linux_aarch64", sha256(path))
-    assert done.returncode == 0, done.stderr
-
-
 def test_of_two_wheels_the_one_for_the_older_c_library_is_chosen(machine: Machine) -> None:
     names = ["one-1.0-cp313-cp313-manylinux_2_17_x86_64.whl"]
     names += ["one-1.0-cp313-cp313-manylinux_2_28_x86_64.whl"]
@@ -114,7 +108,9 @@ def test_the_platform_is_weighed_before_interpreter_and_abi(
     assert (machine.repository / f"site-packages/{chosen}.txt").exists()
 
 
-def test_a_wrong_hash_names_package_expected_actual_and_source(machine: Machine) -> None:
+def test_a_wrong_hash_names_package_expected_actual_and_source_and_leaves_nothing(
+    machine: Machine,
+) -> None:
     path = wheel.make(machine.links, "one-1.0-py3-none-any.whl")
     done = machine.fetch("linux_x86_64", "0" * 64)
     assert done.returncode == 1
@@ -122,6 +118,7 @@ def test_a_wrong_hash_names_package_expected_actual_and_source(machine: Machine)
     assert f"expected {'0' * 64}" in done.stderr
     assert f"actual   {sha256(path)}" in done.stderr
     assert path.name in done.stderr
+    assert not list(machine.repository.iterdir())
 
 
 def test_a_wheel_that_is_missing_for_a_cpu_names_it_and_what_there_is(machine: Machine) -> None:
@@ -146,11 +143,6 @@ def test_no_index_that_answers_names_what_was_tried_and_how_to_set_one(machine: 
     assert "pip config set global.index-url" in done.stderr
 
 
-def test_a_failure_leaves_the_repository_empty(machine: Machine) -> None:
-    machine.fetch("linux_x86_64", "0" * 64)
-    assert not list(machine.repository.iterdir())
-
-
 def test_settings_that_would_choose_other_files_are_not_heeded(
     machine: Machine, tmp_path: Path
 ) -> None:
@@ -167,11 +159,12 @@ def test_settings_that_would_choose_other_files_are_not_heeded(
     assert done.returncode == 0, done.stderr
 
 
-def test_what_was_fetched_once_needs_no_index(machine: Machine) -> None:
+def test_a_wheel_for_any_platform_serves_and_needs_no_index_again(machine: Machine) -> None:
     path = wheel.make(machine.links, "one-1.0-py3-none-any.whl")
-    machine.fetch("linux_x86_64", value := sha256(path))
+    done = machine.fetch("linux_aarch64", value := sha256(path))
+    assert done.returncode == 0, done.stderr
     path.unlink()
     for file in sorted(machine.repository.rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
-    done = machine.fetch("linux_x86_64", value)
+    done = machine.fetch("linux_aarch64", value)
     assert done.returncode == 0, done.stderr
