@@ -18,6 +18,7 @@ from rules.publish import cosign as programs
 from rules.publish import crane
 from rules.publish.cosign import CYCLONEDX, PROVENANCE, SPDX, Cosign
 from rules.publish.error import PublishError
+from rules.publish.signer import Signer
 
 _TAG = re.compile(r"[\w][\w.-]{0,127}")
 
@@ -51,12 +52,12 @@ def main(arguments: Sequence[str]) -> int:
         built = Layout(options.index)
         if options.sign:
             with _signer(options, base) as (cosign, key, public):
-                _push(options, built)
-                _sign(options, built, cosign, key, public)
+                signer = Signer(cosign, key, public, new=_push(options, built))
+                _sign(options, built, signer)
         else:
             _push(options, built)
         for tag in options.tag:
-            _crane(options, "tag", f"{options.repository}@{built.digest}", tag)
+            _crane(options, ["tag", f"{options.repository}@{built.digest}", tag])
     except (PublishError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
@@ -87,57 +88,39 @@ def _signer(options: argparse.Namespace, base: Path) -> Iterator[tuple[Cosign, s
         yield cosign, key, cosign.public_key(key)
 
 
-def _push(options: argparse.Namespace, built: Layout) -> None:
+def _push(options: argparse.Namespace, built: Layout) -> set[str]:
+    """Returns the digests of what the registry did not have: nothing can be attached to those."""
+    absent: set[str] = set()
     target = f"{options.repository}@{built.digest}"
-    _crane(options, "push", str(options.index), target)
+    _crane(options, ["push", str(options.index), target], absent)
+    return absent
 
 
-def _crane(options: argparse.Namespace, command: str, *arguments: str) -> None:
+def _crane(
+    options: argparse.Namespace, arguments: Sequence[str], absent: set[str] | None = None
+) -> None:
+    command, *more = arguments
     flags = ["--insecure"] if options.insecure else []
-    if not crane.run([options.crane, command, *flags, *arguments]):
+    if not crane.run([options.crane, command, *flags, *more], absent):
         raise PublishError(
             f"crane {command} failed for {options.repository}, see above. What was sent stays "
             "there and is not sent again: run the same command once more. No tag was moved"
         )
 
 
-def _sign(
-    options: argparse.Namespace, built: Layout, cosign: Cosign, key: str, public: Path
-) -> None:
-    """Attaches what is not attached already, so that a second push adds nothing."""
+def _sign(options: argparse.Namespace, built: Layout, signer: Signer) -> None:
     references = {cpu: f"{options.repository}@{digest}" for cpu, digest in built.images().items()}
     index = f"{options.repository}@{built.digest}"
     for reference in (index, *references.values()):
-        if not _signed(cosign, public, reference):
-            cosign.sign(key, reference)
+        signer.sign(reference)
     for cpu, spdx, cyclonedx in options.sbom:
-        _attest(cosign, key, public, references[cpu], SPDX, Path(spdx))
-        _attest(cosign, key, public, references[cpu], CYCLONEDX, Path(cyclonedx))
+        signer.attest(references[cpu], SPDX, Path(spdx))
+        signer.attest(references[cpu], CYCLONEDX, Path(cyclonedx))
     with tempfile.TemporaryDirectory(prefix="image-push-") as folder:
         predicate = Path(folder, "provenance.json")
         statement = json.loads(options.provenance.read_bytes())
         predicate.write_text(json.dumps(statement["predicate"]))
-        _attest(cosign, key, public, index, PROVENANCE, predicate)
-
-
-def _signed(cosign: Cosign, public: Path, reference: str) -> bool:
-    try:
-        cosign.signed(public, reference)
-    except PublishError:
-        return False
-    return True
-
-
-def _attest(
-    cosign: Cosign, key: str, public: Path, reference: str, kind: str, predicate: Path
-) -> None:
-    try:
-        there = cosign.attested(public, reference, kind)
-    except PublishError:
-        there = []
-    wanted = json.loads(predicate.read_bytes())
-    if not any(each["predicate"] == wanted for each in there):
-        cosign.attest(key, reference, kind, predicate)
+        signer.attest(index, PROVENANCE, predicate)
 
 
 if __name__ == "__main__":

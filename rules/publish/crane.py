@@ -20,15 +20,21 @@ LONGEST = 120.0
 
 _STAMP = r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d "
 _ANSWER = re.compile(rf"{_STAMP}<-- (\d{{3}}) ")
+_ABSENT = re.compile(rf"{_STAMP}<-- 404 \S+/manifests/(sha256:[0-9a-f]{{64}}) ")
 # What crane says without being asked for its log.
 _MESSAGE = re.compile(rf"Error: |{_STAMP}(?!-->|<--|[A-Z]+ /|HTTP/)")
 _HEADER = re.compile(r"Retry-After: *(.+)", re.IGNORECASE)
 
 
 class Answers:
-    """What a registry answered in one run, read from crane's log."""
+    """What a registry answered in one run, read from crane's log.
+
+    Attributes:
+        absent: digests of manifests that it did not have.
+    """
 
     def __init__(self) -> None:
+        self.absent: set[str] = set()
         self._refusing = 0
         self._busy = False
         self._asked: list[float] = []
@@ -39,6 +45,8 @@ class Answers:
             status = int(answer[1])
             self._refusing = status if status == 429 or status >= 500 else 0
             self._busy = self._busy or self._refusing == 429
+            if absent := _ABSENT.match(line):
+                self.absent.add(absent[1])
         elif self._refusing and (header := _HEADER.match(line)):
             self._asked.append(seconds(header[1].strip(), now))
         return line if _MESSAGE.match(line) else ""
@@ -61,8 +69,12 @@ def seconds(value: str, now: datetime) -> float:
     return max(0.0, (date.astimezone(UTC) - now).total_seconds())
 
 
-def run(command: Sequence[str]) -> bool:
+def run(command: Sequence[str], absent: set[str] | None = None) -> bool:
     """Runs crane; returns whether it did what it was told to.
+
+    Args:
+        command: the program and its arguments.
+        absent: gets the digests of manifests that the registry did not have before.
 
     Raises:
         PublishError: the registry asks for a longer time than `LONGEST`.
@@ -74,6 +86,8 @@ def run(command: Sequence[str]) -> bool:
         ) as process:
             assert process.stderr is not None
             _show(answers, process.stderr)
+        if absent is not None:
+            absent |= answers.absent
         if not process.returncode:
             return True
         wait = answers.wait(attempt)

@@ -79,6 +79,20 @@ def test_of_the_log_only_what_crane_says_by_itself_is_shown() -> None:
     assert said == shown
 
 
+def test_manifests_that_the_registry_does_not_have_are_named() -> None:
+    digests = [f"sha256:{digit * 64}" for digit in "123"]
+    place = "https://host/v2/name"
+    found, _ = answers(
+        f"{STAMP}--> HEAD {place}/manifests/{digests[0]}",
+        f"{STAMP}<-- 404 {place}/manifests/{digests[0]} (1ms)",
+        f"{STAMP}<-- 200 {place}/manifests/{digests[1]} (1ms)",
+        f"{STAMP}<-- 404 {place}/blobs/{digests[2]} (1ms)",
+        f"{STAMP}<-- 201 {place}/manifests/{digests[0]} (1ms)",
+        f"{STAMP}<-- 404 {place}/manifests/v1 (1ms)",
+    )
+    assert found.absent == {digests[0]}
+
+
 @pytest.fixture
 def busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for crane, which is refused as often as a file has lines."""
