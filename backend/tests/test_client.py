@@ -18,7 +18,8 @@ from tools.dev.process import environment, python_command
 
 DOCUMENT = Path(__file__).parents[1] / "openapi.json"
 PACKAGE = "generated_todo_client"
-TODOS = 500
+TODOS = 110
+PAGE = 25
 
 
 class Generated:
@@ -95,7 +96,7 @@ def test_todos_are_created_and_all_of_them_found_page_by_page(
         found = []
         cursor: Any = generated["types"].UNSET
         while cursor is not None:
-            page = list_todos.sync(client=client, limit=100, cursor=cursor, state=[state.OPEN])
+            page = list_todos.sync(client=client, limit=PAGE, cursor=cursor, state=[state.OPEN])
             found += page.items
             cursor = page.next_cursor
     assert {type(todo) for todo in made} == {generated.model("Todo")}

@@ -7,6 +7,7 @@ _RUNBOOK = Label("//docs:operate.md")
 
 # Of any service.
 _TESTS = [
+    "//tests/operations:conftest.py",
     "//tests/operations:test_dashboards.py",
     "//tests/operations:test_rules.py",
 ]

@@ -13,6 +13,8 @@ from tests.kubernetes.manifests import Manifests
 
 # Between two samples of a series, as the ServiceMonitor has it.
 INTERVAL_SECONDS = 30
+# Between two looks at the rules, as Prometheus has it by default; no rule waits for less.
+LOOK_SECONDS = 60
 _LOADERS = {"x86_64": "usr/lib64/ld-linux-x86-64.so.2"}
 _LIBRARIES = {"x86_64": "usr/lib/x86_64-linux-gnu"}
 
@@ -65,7 +67,7 @@ def try_rules(found: Sequence[Rule], cases: Iterable[Case], folder: Path) -> Non
     names = sorted({rule["alert"] for rule in found})
     document = {
         "rule_files": ["rules.yaml"],
-        "evaluation_interval": f"{INTERVAL_SECONDS}s",
+        "evaluation_interval": f"{LOOK_SECONDS}s",
         "tests": [
             {
                 "interval": f"{INTERVAL_SECONDS}s",
@@ -86,6 +88,24 @@ def try_rules(found: Sequence[Rule], cases: Iterable[Case], folder: Path) -> Non
     }
     (folder / "tests.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     _promtool(folder, "test", "rules", "tests.yaml")
+
+
+def faults(found: Sequence[Rule], cases: Mapping[str, Case], folder: Path) -> dict[str, str]:
+    """What is wrong with each case that does not set off its alerts and no other, by its name."""
+    try:
+        # A run of promtool takes longer than most cases.
+        try_rules(found, cases.values(), folder)
+    except PromtoolError:
+        return {name: what for name, case in cases.items() if (what := _fault(found, case, folder))}
+    return {}
+
+
+def _fault(found: Sequence[Rule], case: Case, folder: Path) -> str | None:
+    try:
+        try_rules(found, [case], folder)
+    except PromtoolError as error:
+        return str(error)
+    return None
 
 
 def _write_rules(found: Iterable[Rule], folder: Path) -> None:

@@ -66,11 +66,9 @@ def test_every_alert_asks_for_what_the_service_has(metrics: dict[str, frozenset[
 
 
 def test_the_page_of_metrics_is_what_is_exposed(
-    metrics: dict[str, frozenset[str]], tmp_path: Path
+    metrics: dict[str, frozenset[str]], running: process.Running
 ) -> None:
-    variables = {"DATABASE_URL": f"sqlite:///{tmp_path / 'metrics.db'}"}
-    with process.Running(service()["module"], **variables) as running:
-        text = httpx.get(running.url + service()["metrics_path"], timeout=30).text
+    text = httpx.get(running.url + service()["metrics_path"], timeout=30).text
     typed = {
         line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")
     }

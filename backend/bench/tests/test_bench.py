@@ -2,12 +2,16 @@
 
 import os
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from backend.bench import __main__ as bench
 from tools.dev.process import environment, python_command
+
+type Refused = Callable[..., str]
 
 REPORT = """\
   Thread Stats   Avg      Stdev     Max   +/- Stdev
@@ -90,18 +94,36 @@ def test_a_target_that_is_missed_is_named(
     assert bench.missed({name: ratios(who, rate, p99), "starts": starts}) == lines
 
 
-def test_without_wrk_it_says_what_to_install(tmp_path: Path) -> None:
-    done = run(PATH=str(tmp_path))
-    assert done.returncode == 2
-    assert "wrk is not in PATH. On Debian: apt-get install wrk" in done.stderr
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Calls it with arguments that it refuses; what it says of them."""
+
+    def call(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            bench.main()
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    return call
+
+
+def test_without_wrk_it_says_what_to_install(
+    tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "wrk is not in PATH. On Debian: apt-get install wrk" in refused()
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--only", "tracing", "reads"), ("--rounds", "1")], ids=["both", "one round"]
+    ("arguments", "why"),
+    [(("--only", "tracing", "reads"), "stands alone"), (("--rounds", "1"), "expected 2 or more")],
+    ids=["both", "one round"],
 )
-def test_what_gives_no_comparison_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = run("--wrk", str(wrk(tmp_path)), *arguments)
-    assert done.returncode == 2
+def test_what_gives_no_comparison_is_refused(
+    tmp_path: Path, refused: Refused, arguments: tuple[str, ...], why: str
+) -> None:
+    assert why in refused("--wrk", str(wrk(tmp_path)), *arguments)
 
 
 def test_a_service_with_traces_is_compared_with_the_same_without(tmp_path: Path) -> None:

@@ -63,9 +63,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_each_state_sets_off_its_alerts_and_no_other(case: Case, tmp_path: Path) -> None:
-    promtool.try_rules(RULES, [case], tmp_path)
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return promtool.faults(RULES, CASES, tmp_path_factory.mktemp("rules"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_state_sets_off_its_alerts_and_no_other(name: str, faults: dict[str, str]) -> None:
+    assert name not in faults, faults[name]
 
 
 def test_every_alert_of_the_service_is_set_off_by_some_test() -> None:

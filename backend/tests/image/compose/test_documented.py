@@ -12,8 +12,7 @@ import pytest
 
 from serving.web.security import new_key
 from tests.container import probe
-from tests.container.namespaces import Identity
-from tests.kubernetes.podman import Podman, podman_below
+from tests.kubernetes.podman import Podman
 
 DATABASE = "database"
 SERVICE = "service"
@@ -33,15 +32,7 @@ def documented(page: str, ending: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def podman(identity: Identity, scratch: Path) -> Iterator[Podman]:
-    with podman_below(scratch, identity) as made:
-        made.load(Path(os.environ["IMAGE"]), "localhost/todo-backend:latest")
-        made.load(Path(os.environ["POSTGRES"]), "localhost/dev-postgres:latest")
-        yield made
-
-
-@pytest.fixture(scope="module")
-def checkout(podman: Podman, scratch: Path) -> Path:
+def checkout(podman: Podman, scratch: Path) -> Iterator[Path]:
     """What the commands read of a checkout, with a database that the secrets name."""
     folder = scratch / "checkout"
     shutil.copytree(Path(os.environ["EXAMPLES"]), folder / "local", copy_function=shutil.copyfile)
@@ -59,7 +50,8 @@ def checkout(podman: Podman, scratch: Path) -> Path:
     secrets = folder / "local/secrets"
     (secrets / "database-url").write_text(f"postgresql://todo:secret@{address}:5432/todo")
     (secrets / "api-keys").write_text(ENTRY)
-    return folder
+    yield folder
+    podman.run("rm", "--force", "--ignore", "--time=0", SERVICE, DATABASE)
 
 
 def run(podman: Podman, checkout: Path, words: list[str], *more: str) -> str:

@@ -1,6 +1,5 @@
 """deploy/compose.yaml, run by podman-compose on podman."""
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,8 +11,7 @@ import pytest
 from backend.tests.image.compose import composition
 from tests.container import probe
 from tests.container.limits import LIMITS
-from tests.container.namespaces import Identity
-from tests.kubernetes.podman import Podman, podman_below
+from tests.kubernetes.podman import Podman
 from tools.dev.process import environment, python_command
 
 SECONDS = 120
@@ -67,14 +65,6 @@ class Project:
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")
-
-
-@pytest.fixture(scope="module")
-def podman(identity: Identity, scratch: Path) -> Iterator[Podman]:
-    with podman_below(scratch, identity) as made:
-        made.load(Path(os.environ["IMAGE"]), "localhost/todo-backend:latest")
-        made.load(Path(os.environ["POSTGRES"]), "localhost/dev-postgres:latest")
-        yield made
 
 
 @pytest.fixture(scope="module")
