@@ -122,7 +122,11 @@ def place(folder: Path) -> Path:
     """
     makers = (Path(__file__).with_name(name) for name in ("root.py", "merge.py", "stages.py"))
     text = b"\0".join(file.read_bytes() for file in (RECIPE, *makers))
-    return folder / hashlib.sha256(text).hexdigest()[:16]
+    return folder / _hash(text)
+
+
+def _hash(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def split_bundle(
@@ -211,11 +215,14 @@ def _startup(builder: Path, cache: Path) -> list[str]:
         "--trust_install_base",
         f"--output_user_root={cache}/output",
         f"--host_jvm_args=-Xbootclasspath/a:/{sandbox.LABEL}",
-        # A server of another builder root must not serve this one: Bazel starts a new server
-        # when its startup options change.
+        # A server of another builder root, or that sees it otherwise, must not serve this one:
+        # Bazel starts a new server when its startup options change.
         f"--host_jvm_args=-Dbuilder.root={builder.name}",
+        f"--host_jvm_args=-Dbuilder.view={_hash(Path(sandbox.__file__).read_bytes())}",
         f"--bazelrc={WORKSPACE}/tools/debian/bazelrc",
     ]
+    if sandbox.in_memory():
+        options.append(f"--bazelrc={WORKSPACE}/tools/debian/memory.bazelrc")
     if store := truststore.ensure(cache, builder):
         options += [
             f"--host_jvm_args=-Djavax.net.ssl.trustStore={store}",

@@ -1,6 +1,7 @@
 """The bubblewrap command line that lays the person's files over the builder root."""
 
 import fcntl
+import math
 import os
 import socket
 import struct
@@ -22,6 +23,17 @@ OVERLAID_FOLDERS = ("etc/apt", "etc/docker", "etc/containers", "etc/pip", "etc/x
 
 # Where Bazel finds the version that the Debian build leaves out of its jar.
 LABEL = Path("usr/share/bazel-label")
+
+# Where Bazel makes a folder for each action, with a link for each of its inputs: thousands for a
+# test. It lies in the view's own /, which is in memory.
+SANDBOXES = Path("/sandboxes")
+# Half of the memory is what a file system in memory may take (tmpfs(5)).
+_MEMORY_BYTES = 8 << 30
+# Limits of a container, by version 2 and version 1 of control groups (cgroups(7)).
+_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 # These come from the builder root or the kernel; every other folder of / is the person's.
 _SYSTEM = frozenset(
@@ -50,6 +62,25 @@ def loopback_is_up() -> bool:
         except OSError:
             return False
     return bool(struct.unpack("16sH14x", answer)[1] & _IFF_UP)
+
+
+def in_memory() -> bool:
+    """Whether actions can have their folders in SANDBOXES.
+
+    Not with less than 8 GiB, and not where the machine has such a folder: a builder root within
+    another one sees the outer one's, which is not its own to write.
+    """
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = min([total, *map(_limit, _LIMITS)])
+    return memory >= _MEMORY_BYTES and not SANDBOXES.exists()
+
+
+def _limit(file: Path) -> float:
+    """What a file of a control group allows, in bytes."""
+    try:
+        return float(file.read_text().replace("max", "inf"))
+    except OSError:
+        return math.inf
 
 
 def arguments(root: Path, folders: Sequence[Path], working: Path) -> list[str]:
@@ -99,7 +130,7 @@ def _base(root: Path) -> list[str]:
             args += ["--symlink", str(entry.readlink()), str(entry)]
         elif entry.is_dir():
             args += ["--bind", str(entry), str(entry)]
-    return args
+    return [*args, "--dir", str(SANDBOXES)]
 
 
 def visible(root: Path, folder: Path) -> bool:

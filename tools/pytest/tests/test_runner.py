@@ -67,7 +67,7 @@ def test_the_program_exits_zero_if_tests_pass_and_one_if_one_fails(
     folder: Path, asserted: str, code: int
 ) -> None:
     (folder / "test_it.py").write_text(f"def test_it():\n    assert {asserted}\n")
-    command = [sys.executable, Path("tools/pytest/runner.py").absolute(), "test_it.py"]
+    command = [sys.executable, str(Path("tools/pytest/runner.py").absolute()), "test_it.py"]
     done = subprocess.run(
         command, cwd=folder, env=environment(folder, {}), capture_output=True, check=False
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.debian.builder import command, stages, truststore
+from tools.debian.builder import command, sandbox, stages, truststore
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,31 @@ def test_the_root_keeps_its_name_and_options_when_it_is_completed(
     assert command.place(tmp_path) == root
     # Bazel starts another server when a startup option changes.
     assert command._startup(root, tmp_path) == before
+
+
+def test_a_server_that_sees_the_root_otherwise_does_not_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(truststore, "ensure", lambda *_: None)
+    before = command._startup(tmp_path, tmp_path)
+    changed = tmp_path / "sandbox.py"
+    changed.write_text("Another view")
+    monkeypatch.setattr(sandbox, "__file__", str(changed))
+
+    assert command._startup(tmp_path, tmp_path) != before
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_bazel_uses_the_memory_where_there_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enough: bool
+) -> None:
+    monkeypatch.setattr(truststore, "ensure", lambda *_: None)
+    monkeypatch.setattr(sandbox, "in_memory", lambda: enough)
+
+    *_, last = command._startup(tmp_path, tmp_path)
+
+    name = "memory.bazelrc" if enough else "bazelrc"
+    assert last == f"--bazelrc={command.WORKSPACE}/tools/debian/{name}"
 
 
 def test_shutting_down_makes_no_root_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.debian.builder import sandbox
+from tools.debian.builder import command, sandbox
 
 TMP = Path("/tmp")
 
@@ -149,3 +149,51 @@ def test_a_namespace_without_interfaces_has_no_loopback() -> None:
     if code == 2:
         pytest.skip("this user may make no namespaces")
     assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (None, True),
+        ("max\n", True),
+        (f"{8 << 30}\n", True),
+        (f"{(8 << 30) - 1}\n", False),
+        # What version 1 says of no limit.
+        ("9223372036854771712\n", True),
+    ],
+)
+def test_actions_have_their_folders_in_memory_where_a_container_may_use_enough_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, expected: bool
+) -> None:
+    monkeypatch.setattr(sandbox, "SANDBOXES", tmp_path / "sandboxes")
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 4 << 20, "SC_PAGE_SIZE": 4096}.get)
+    monkeypatch.setattr(sandbox, "_LIMITS", (tmp_path / "memory.max",))
+    if limit:
+        (tmp_path / "memory.max").write_text(limit)
+
+    assert sandbox.in_memory() == expected
+
+
+def test_actions_have_their_folders_on_the_disk_of_a_small_machine_and_of_an_inner_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "SANDBOXES", tmp_path / "sandboxes")
+    monkeypatch.setattr(sandbox, "_LIMITS", ())
+    pages = {"SC_PHYS_PAGES": (2 << 20) - 1, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", pages.get)
+    assert not sandbox.in_memory()
+
+    pages["SC_PHYS_PAGES"] += 1
+    assert sandbox.in_memory()
+
+    (tmp_path / "sandboxes").mkdir()
+    assert not sandbox.in_memory()
+
+
+def test_the_folder_for_actions_is_there_and_in_memory(tmp_path: Path) -> None:
+    arguments = sandbox.arguments(make_root(tmp_path), [], TMP)
+
+    assert arguments[:2] == ["--tmpfs", "/"]
+    assert arguments[arguments.index("--dir") + 1] == str(sandbox.SANDBOXES)
+    rc = Path(command.WORKSPACE, "tools/debian/memory.bazelrc").read_text()
+    assert f"common --sandbox_base={sandbox.SANDBOXES}\n" in rc
