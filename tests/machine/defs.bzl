@@ -21,6 +21,7 @@ def machine_test(
         env = {},
         deps = [],
         plugins = [],
+        prepare = None,
         size = "large",
         tags = [],
         **kwargs):
@@ -36,6 +37,8 @@ def machine_test(
         env: more environment variables.
         deps: libraries that the tests import.
         plugins: modules of more fixtures.
+        prepare: module whose `prepare(images, folder)` is called before the machine boots, for what
+            takes long in it; tests find the folder by PREPARED.
         size: how much the test takes.
         tags: more tags.
         **kwargs: as for container_test.
@@ -50,7 +53,7 @@ def machine_test(
         env = {
             "APPARMOR": "$(rootpath {})".format(profile),
             "MACHINE": "$(rootpath {})".format(_MACHINE),
-        } | env,
+        } | ({"MACHINE_PREPARE": prepare} if prepare else {}) | env,
         main = Label("//tests/machine:main.py"),
         plugins = ["tests.container.fixtures", "tests.machine.fixtures"] + plugins,
         tags = tags,

@@ -16,7 +16,7 @@ from tests.container.runtime import Unpacked
 from tests.oci.filesystem import Entry
 from tests.oci.layout import Configuration, Image
 
-_FILES = "files"
+FILES = "files"
 _CONFIGURATION = "configuration.json"
 _OWNERS = "owners.json"
 _MODULE = "usr/lib/modules/*/kernel/fs/overlayfs/overlay.ko*"
@@ -29,9 +29,9 @@ def unpack(image: Image, folder: Path) -> None:
 
     The files belong to the caller, who need not be root: who they should belong to is noted.
     """
-    (folder / _FILES).mkdir(parents=True)
-    (folder / _FILES).chmod(0o755)
-    rootfs.unpack(image, folder / _FILES, owners=False)
+    (folder / FILES).mkdir(parents=True)
+    (folder / FILES).chmod(0o755)
+    rootfs.unpack(image, folder / FILES, owners=False)
     (folder / _CONFIGURATION).write_text(json.dumps(asdict(image.configuration)))
     (folder / _OWNERS).write_text(json.dumps(list(_not_roots(image))))
 
@@ -52,7 +52,7 @@ def overlaid(source: Path, folder: Path) -> Unpacked:
     upper, work, root = (folder / name for name in ("upper", "work", "root"))
     for made in (upper, work, root):
         made.mkdir(parents=True)
-    layers = f"lowerdir={source / _FILES},upperdir={upper},workdir={work}"
+    layers = f"lowerdir={source / FILES},upperdir={upper},workdir={work}"
     kernel.mount("overlay", str(root), "overlay", data=layers)
     for path, uid, gid in json.loads((source / _OWNERS).read_text()):
         file = root / path.lstrip("/")

@@ -1,5 +1,6 @@
 """Runs a container test in a virtual machine; this program is also the machine's process 1."""
 
+import importlib
 import os
 import resource
 import sys
@@ -16,6 +17,10 @@ from tests.oci import layout
 JOB = "MACHINE_JOB"
 # "kvm" or "tcg", where the choice is not to be left to the machine.
 ACCELERATOR = "MACHINE_ACCELERATOR"
+# Names a module that has more to do before the machine boots: its `prepare` gets the folder of the
+# unpacked images, and one to fill, which tests find by PREPARED.
+PREPARE = "MACHINE_PREPARE"
+PREPARED = "PREPARED"
 # Below the test's folder for temporary files.
 BYTECODE = "bytecode"
 GUEST = "guest"
@@ -58,6 +63,9 @@ def _prepare(scratch: Path) -> None:
         if folder := os.environ.get(name):
             image = layout.read(Path(folder), platform)
             images.unpack(image, scratch / IMAGES.name / name.lower())
+    if module := os.environ.get(PREPARE):
+        (scratch / PREPARED.lower()).mkdir()
+        importlib.import_module(module).prepare(scratch / IMAGES.name, scratch / PREPARED.lower())
 
 
 def _boot(scratch: Path, results: Path) -> None:
@@ -84,6 +92,7 @@ def _boot_by(acceleration: str, scratch: Path, results: Path) -> None:
         "TEST_TMPDIR": guests,
         "TMPDIR": guests,
         "XML_OUTPUT_FILE": str(RESULTS / "test.xml"),
+        PREPARED: str(scratch / PREPARED.lower()),
         patience.VARIABLE: str(_PATIENCE[acceleration]),
     }
     job = results / "job.json"

@@ -69,7 +69,7 @@ class _Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class _User:
+class User:
     """Whom its processes run as: the caller, somebody in a namespace, or a number."""
 
     prefix: tuple[str, ...] = ()
@@ -118,8 +118,8 @@ class Postgres:
         self._settings = settings
         self._prepare = prepare
         self._keep_open = keep_open
-        self._user = _user()
-        self._bin = _shadow(root, folder)
+        self._user = ordinary_user()
+        self._bin = programs(root, folder)
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self.data = folder / "data"
@@ -275,11 +275,11 @@ def free_port() -> int:
         return port
 
 
-def _shadow(root: Path, folder: Path) -> Path:
-    """A tree of wrappers beside links to the real one; the folder of the wrappers.
+def programs(root: Path, folder: Path) -> Path:
+    """Makes, in `folder`, a tree of wrappers beside links to the real one; the wrappers' folder.
 
     initdb starts the `postgres` beside itself, which therefore has to be a wrapper too; and both
-    find their files relative to where they stand.
+    find their files relative to where they stand. Raises `PostgresError` where `root` has none.
     """
     cpu = os.uname().machine
     if cpu not in _LOADERS:
@@ -314,14 +314,15 @@ def _family(pid: int) -> list[int]:
     return [*(int(word) for text in children for word in text.split()), pid]
 
 
-def _user() -> _User:
+def ordinary_user() -> User:
+    """Whom PostgreSQL can run as; raises `PostgresError` where there is nobody but root."""
     if os.geteuid() != 0:
-        return _User()
+        return User()
     probe = subprocess.run([*_IN_NAMESPACE, "true"], capture_output=True, text=True, check=False)
     if probe.returncode == 0:
-        return _User(prefix=_IN_NAMESPACE)
+        return User(prefix=_IN_NAMESPACE)
     if _has_user(NOBODY, Path("/proc/self/uid_map").read_text()):
-        return _User(number=NOBODY)
+        return User(number=NOBODY)
     raise PostgresError(
         "PostgreSQL refuses to run as root: expected to be let make a user namespace, or to have "
         f"the user {NOBODY}, which is not here; making one ended with: {probe.stderr.strip()}"

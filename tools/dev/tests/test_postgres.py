@@ -75,7 +75,7 @@ def test_who_may_be_nobody_but_root_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
     monkeypatch.setattr(postgres, "_has_user", lambda *_: False)
     with pytest.raises(PostgresError, match=f"refuses to run as root.*: {reason}$"):
-        postgres._user()
+        postgres.ordinary_user()
 
 
 @pytest.mark.parametrize(

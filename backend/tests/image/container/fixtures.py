@@ -12,6 +12,12 @@ from tests.container.runtime import Runtime, Unpacked
 
 
 @pytest.fixture(scope="session")
+def cluster() -> Path | None:
+    """PostgreSQL's files where somebody made them before; else its container does."""
+    return None
+
+
+@pytest.fixture(scope="session")
 def stack(
     runtime: Runtime,
     image: Unpacked,
@@ -19,6 +25,7 @@ def stack(
     context: SecurityContext,
     cgroups: Cgroups | None,
     scratch: Path,
+    cluster: Path | None,
 ) -> Iterator[Stack]:
     """PostgreSQL and an AI service that run, and a database that is empty.
 
@@ -26,7 +33,15 @@ def stack(
     """
     folder = scratch / "stack"
     folder.mkdir()
-    with Stack(runtime, image, postgres, context, folder, limits=cgroups is not None) as made:
+    with Stack(
+        runtime,
+        image,
+        postgres,
+        context,
+        folder,
+        limits=cgroups is not None,
+        cluster=cluster,
+    ) as made:
         yield made
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from tests.container.runtime import Container, Runtime, Unpacked
 from tools.dev.ai import AiStub, says
 
 API_KEY = "a-key-for-tests-only"
+OWNER = "todo"
 PASSWORD = "a password: with 'odd' characters"
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -96,8 +98,9 @@ class Stack:
         folder: Path,
         *,
         limits: bool = True,
+        cluster: Path | None = None,
     ) -> None:
-        """`folder` keeps PostgreSQL's files."""
+        """`folder` keeps PostgreSQL's files, to begin with those of `cluster` if there is one."""
         self._runtime = runtime
         self._backend = backend
         self._postgres = postgres
@@ -121,6 +124,8 @@ class Stack:
                     "Run as root to test with PostgreSQL"
                 ) from error
         self._secret.chmod(0o400)
+        if cluster is not None:
+            self._copy(cluster, self._data / "data")
 
     def __enter__(self) -> Self:
         self.ai.start()
@@ -133,6 +138,15 @@ class Stack:
         if self._database is not None:
             self._database.remove()
         self.ai.stop()
+
+    @staticmethod
+    def _copy(cluster: Path, data: Path) -> None:
+        # By programs: an emulated interpreter would take as long as initdb.
+        subprocess.run(["cp", "--recursive", cluster, data], check=True)
+        # PostgreSQL refuses what others may read.
+        data.chmod(0o700)
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "--recursive", f"{_USER}:{_USER}", data], check=True)
 
     @property
     def database(self) -> Container:
@@ -150,7 +164,7 @@ class Stack:
             name="postgres",
             arguments=["-c", f"listen_addresses={_DATABASE_HOST}", "-c", "fsync=off"],
             environment={
-                "POSTGRES_USER": "todo",
+                "POSTGRES_USER": OWNER,
                 "POSTGRES_PASSWORD_FILE": _PASSWORD_FILE,
             },
             mounts=[
