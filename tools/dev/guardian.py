@@ -20,14 +20,20 @@ class Guardian:
     def __init__(self, patience: float = _PATIENCE_SECONDS) -> None:
         """`patience` is the time in seconds that processes have before they are killed."""
         reading, self._writing = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                os.close(self._writing)
-                _detach()
-                _guard(reading, patience)
-            finally:
-                os._exit(0)
+        # One that comes before the new process ignores it waits until then.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
+        try:
+            self._pid = os.fork()
+            if self._pid == 0:
+                try:
+                    os.close(self._writing)
+                    _detach()
+                    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                    _guard(reading, patience)
+                finally:
+                    os._exit(0)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(reading)
 
     def enlist(self, number: signal.Signals) -> Callable[[], None]:

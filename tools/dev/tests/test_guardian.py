@@ -9,9 +9,16 @@ from pathlib import Path
 from tools.dev import process
 
 STARTER = """
-import signal, subprocess, sys
-from tools.dev.guardian import Guardian
-guardian = Guardian(patience=float(sys.argv[3]))
+import os, signal, subprocess, sys
+from tools.dev import guardian
+if sys.argv[4] == "early":
+    detach = guardian._detach
+    def interrupted():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        detach()
+    guardian._detach = interrupted
+guardian = guardian.Guardian(patience=float(sys.argv[3]))
 child = subprocess.Popen(
     [sys.argv[1], "-c", sys.argv[2]], start_new_session=True,
     preexec_fn=guardian.enlist(signal.SIGTERM), stdout=subprocess.PIPE, text=True,
@@ -25,11 +32,15 @@ OBEYS = "trap 'echo ended > \"$0\"; exit' TERM; echo; while :; do sleep 0.05; do
 HANGS = "trap '' TERM; echo; while :; do sleep 0.05; done"
 
 
-def start(script: str, file: Path, patience: float = 30) -> tuple[subprocess.Popen[str], list[int]]:
+def start(
+    script: str, file: Path, patience: float = 30, *, early: bool = False
+) -> tuple[subprocess.Popen[str], list[int]]:
+    """A process with a guardian and a child; `early` ones get signals before they are ready."""
     starter = subprocess.Popen(
         [
             *process.python_command(), "-c", STARTER,
             "/bin/sh", script.replace("$0", str(file)), str(patience),
+            "early" if early else "",
         ],
         env=process.environment(),
         stdin=subprocess.PIPE,
@@ -85,6 +96,14 @@ def test_the_guardian_survives_the_terminals_signals(tmp_path: Path) -> None:
         os.kill(pids[1], number)
     starter.kill()
     assert all_end(pids)
+    finish(starter)
+
+
+def test_the_guardian_survives_signals_that_come_before_it_is_ready(tmp_path: Path) -> None:
+    starter, pids = start(OBEYS, tmp_path / "said", early=True)
+    starter.kill()
+    assert all_end(pids)
+    assert (tmp_path / "said").read_text() == "ended\n"
     finish(starter)
 
 
