@@ -182,7 +182,7 @@ class Collector(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Spans)
         self.has_some = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}"
-        thread = threading.Thread(target=self.serve_forever)
+        thread = threading.Thread(target=self.serve_forever, args=(0.02,))
         thread.start()
         stack.callback(self.server_close)
         stack.callback(thread.join)

@@ -64,7 +64,7 @@ class Collector:
         self._root = root.absolute()
         self._folder = folder
         self._behind = _Behind()
-        self._thread = threading.Thread(target=self._behind.serve_forever)
+        self._thread = threading.Thread(target=self._behind.serve_forever, args=(0.02,))
         self._port, self._grpc_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self._port}"
 

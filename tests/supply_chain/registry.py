@@ -371,7 +371,7 @@ def faulty(behind: Registry, fault: Fault) -> Iterator[str]:
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = answer  # noqa: N815
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"127.0.0.1:{server.server_port}"

@@ -41,7 +41,7 @@ def registry(layout: Path, asked: list[str] | None = None) -> Iterator[str]:
                 self.wfile.write(content)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"127.0.0.1:{server.server_address[1]}"

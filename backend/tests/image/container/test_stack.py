@@ -36,7 +36,7 @@ class Collector:
                 """Nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.8", 4318), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,))
         self.url = "http://127.0.0.8:4318"
 
     def __enter__(self) -> Self:

@@ -25,7 +25,7 @@ class Registry(ThreadingHTTPServer):
         self.manifests: dict[str, tuple[str, bytes]] = {}
         self.writes: list[str] = []
         self.host = f"127.0.0.1:{self.server_address[1]}"
-        self._thread = threading.Thread(target=self.serve_forever)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
 
     def __enter__(self) -> Self:
         self._thread.start()
