@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
@@ -51,6 +51,7 @@ class Load:
         self._replicas = replicas
         self._ready = list(replicas)
         self._end = threading.Event()
+        self._is_calm = False
         self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._work, args=(number,)) for number in range(clients)
@@ -81,6 +82,18 @@ class Load:
                 raise TimeoutError(f"{self.requests} of {target} requests: {self.statuses}")
             time.sleep(0.02)
 
+    @contextmanager
+    def calm(self) -> Iterator[None]:
+        """Has clients pause between todos, while what happens is not about their requests.
+
+        Dozens show that as well as thousands, which keep the machine from getting it done.
+        """
+        self._is_calm = True
+        try:
+            yield
+        finally:
+            self._is_calm = False
+
     def until_ready_are(self, count: int, seconds: float = 30) -> None:
         """Waits until so many are in rotation; raises `TimeoutError`."""
         deadline = time.monotonic() + patient(seconds)
@@ -108,6 +121,8 @@ class Load:
                 replica = ready[(count + number) % len(ready)]
                 count += 1
                 self._once(clients[replica.url], f"todo {number}-{count}")
+                if self._is_calm:
+                    self._end.wait(_PAUSE_SECONDS)
 
     def _once(self, client: "_Client", title: str) -> None:
         created = self._request(client, "POST", TODOS, {"title": title})

@@ -224,7 +224,11 @@ def test_a_replica_that_ends_under_load_fails_no_request(migrated: Stack, shared
     with Load([other, shared]) as load:
         load.until(100)
         other.container.signal(signal.SIGTERM)
-        code = other.container.wait(STOP_SECONDS)
+        load.until_ready_are(1)
+        # What is under way ends. Then nobody talks to it any more, and it drains for seconds.
+        load.until(100)
+        with load.calm():
+            code = other.container.wait(STOP_SECONDS)
         load.until(100)
 
     assert code == 0, other.container.log

@@ -35,13 +35,15 @@ def test_a_rolling_restart_fails_no_request(stack: Stack, tmp_path: Path) -> Non
     second, codes, told = [], [], []
     with Balancer(tmp_path, [replica.url for replica in first]) as balancer:
         with Load([balancer], clients=6) as load:
-            load.until(REQUESTS // 5, LOAD_SECONDS)
+            load.until(REQUESTS // 20, LOAD_SECONDS)
             for replica, host in zip(first, HOSTS, strict=True):
                 told.append(datetime.now(UTC))
                 replica.container.signal(signal.SIGTERM)
                 codes.append(replica.container.wait(STOP_SECONDS))
-                second.append(stack.replica(host=host, patient=True))
-                second[-1].until_ready()
+                # The old one is gone, and the other is all there is until the new one is ready.
+                with load.calm():
+                    second.append(stack.replica(host=host, patient=True))
+                    second[-1].until_ready()
                 # As a rolling update does, it waits until the new one has its share.
                 load.until(REQUESTS // 5, LOAD_SECONDS)
             load.until(max(REQUESTS - load.requests, 1), LOAD_SECONDS)
