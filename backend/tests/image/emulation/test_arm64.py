@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,9 +20,24 @@ READY_SECONDS = 240.0
 ANSWER_SECONDS = 60.0
 DATABASE = "sqlite:////tmp/todo.db"
 
-EXTENSIONS = """
-import importlib, json, pathlib, platform, sys
-suffix = ".cpython-313-aarch64-linux-gnu.so"
+# One interpreter for all questions about importing: both import much of the same, emulated.
+IMPORTS = """
+import importlib, importlib._bootstrap_external as external, json, pathlib, platform, sys
+
+# The one way from source to code that importing has is shut. Who imports may handle an Exception.
+def compiled(self, data, path, **_):
+    raise SystemExit(f"{path} was compiled anew")
+loader = external.SourceLoader
+compile_source, loader.source_to_code = loader.source_to_code, compiled
+before, error = set(sys.modules), ""
+try:
+    import backend.app, alembic.command
+except BaseException as raised:
+    error = repr(raised)
+paths = {name: getattr(module, "__cached__", None) for name, module in sys.modules.items()}
+cached = {name: path for name, path in paths.items() if name not in before and path}
+loader.source_to_code = compile_source
+
 failed, loaded = {}, []
 for top in ("/usr/lib/python3.13/lib-dynload", "/usr/local/lib/python3.13/dist-packages"):
     for path in sorted(pathlib.Path(top).rglob("*.so")):
@@ -30,21 +46,12 @@ for top in ("/usr/lib/python3.13/lib-dynload", "/usr/local/lib/python3.13/dist-p
         try:
             importlib.import_module(name)
             loaded.append(name)
-        except Exception as error:
-            failed[name] = repr(error)
-print(json.dumps({"machine": platform.machine(), "loaded": loaded, "failed": failed}))
-"""
-
-# The one way from source to code that importing has is shut.
-BYTE_CODE = """
-import importlib._bootstrap_external as external, json, sys
-def compiled(self, data, path, **_):
-    raise SystemExit(f"{path} was compiled anew")
-external.SourceLoader.source_to_code = compiled
-before = set(sys.modules)
-import backend.app, alembic.command
-paths = {name: getattr(module, "__cached__", None) for name, module in sys.modules.items()}
-print(json.dumps({name: path for name, path in paths.items() if name not in before and path}))
+        except Exception as raised:
+            failed[name] = repr(raised)
+print(json.dumps({
+    "byte-code": {"error": error, "cached": cached},
+    "extensions": {"machine": platform.machine(), "loaded": loaded, "failed": failed},
+}))
 """
 
 
@@ -54,24 +61,30 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     return Machine.of(image, tmp_path_factory.mktemp("root"))
 
 
-def test_every_extension_module_loads(machine: Machine) -> None:
-    done = machine.run(PYTHON, "-c", EXTENSIONS)
-
+@pytest.fixture(scope="module")
+def imported(machine: Machine) -> dict[str, Any]:
+    """What an interpreter says of what it imports."""
+    done = machine.run(PYTHON, "-c", IMPORTS)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def test_every_extension_module_loads(imported: dict[str, Any]) -> None:
+    found = imported["extensions"]
     assert found["machine"] == "aarch64"
     assert found["failed"] == {}
     # That it looked in the right places.
     assert {"_ssl", "_sqlite3", "asyncpg.protocol.protocol", "uvloop.loop"} <= {*found["loaded"]}
 
 
-def test_byte_code_that_was_compiled_on_another_cpu_is_taken_as_it_is(machine: Machine) -> None:
-    done = machine.run(PYTHON, "-c", BYTE_CODE)
-
-    assert done.returncode == 0, done.stderr
-    cached = json.loads(done.stdout)
-    assert cached["backend.app"].startswith("/app/backend/")
-    assert len(cached) > 300
+def test_byte_code_that_was_compiled_on_another_cpu_is_taken_as_it_is(
+    imported: dict[str, Any],
+) -> None:
+    found = imported["byte-code"]
+    assert found["error"] == ""
+    assert found["cached"]["backend.app"].startswith("/app/backend/")
+    assert len(found["cached"]) > 300
 
 
 def test_migrations_run(machine: Machine) -> None:
