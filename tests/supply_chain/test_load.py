@@ -22,7 +22,8 @@ from tests.kubernetes.podman import Podman, podman_below
 
 LOAD = Path(os.environ["LOAD"])
 IMAGE = Path(os.environ["IMAGE"])
-PROGRAM = Path(os.environ["RUNFILES_DIR"], "rules_oci~/oci/private/load")
+# Of the adapter of rules_oci; the original has another. Bazel 8 writes + where 7 writes ~.
+PROGRAM = next(Path(os.environ["RUNFILES_DIR"]).glob("rules_oci[~+]/oci/private/load"), None)
 SERVICE = definition.read(Path(os.environ["SERVICE"]))
 READY = f"http://127.0.0.1:{SERVICE['port']}{SERVICE['ready_path']}"
 NAME = "localhost/changed:latest"
@@ -124,6 +125,7 @@ def test_a_second_load_stores_nothing(podman: Podman, loaded: str, scratch: Path
     assert layers(scratch) == before
 
 
+@pytest.mark.skipif(PROGRAM is None, reason="the program is the adapter's of rules_oci")
 def test_after_a_change_of_one_line_only_the_last_layer_is_stored(
     podman: Podman, loaded: str, scratch: Path, tmp_path: Path
 ) -> None:
