@@ -60,11 +60,13 @@ def certificate(folder: Path) -> None:
     )
 
 
-def credentials(folder: Path, place: str, password: str = PASSWORD) -> Path:
+def credentials(folder: Path, *places: str, password: str = PASSWORD) -> Path:
     """A folder for DOCKER_CONFIG."""
     folder.mkdir(exist_ok=True)
     auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
-    (folder / "config.json").write_text(json.dumps({"auths": {place: {"auth": auth}}}))
+    (folder / "config.json").write_text(
+        json.dumps({"auths": {place: {"auth": auth} for place in places}})
+    )
     return folder
 
 

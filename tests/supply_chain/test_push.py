@@ -12,7 +12,8 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,7 +251,7 @@ def test_a_wrong_password_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    wrong = credentials(tmp_path / "wrong", running.place, "guessed")
+    wrong = credentials(tmp_path / "wrong", running.place, password="guessed")
     monkeypatch.setenv("DOCKER_CONFIG", str(wrong))
 
     with nothing_sent(running):
@@ -345,42 +346,57 @@ def test_a_full_disk_is_told_and_the_push_is_repeated_when_it_is_mended(
     crane("validate", "--remote", f"{own.place}/hello:v1")
 
 
-@pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize(
-    ("method", "part"), [("POST", "/blobs/uploads/"), ("PUT", "/manifests/v1")]
-)
+class Busy:
+    """A registry's fault: for nine seconds it refuses one kind of request, and asks for twelve.
+
+    What crane repeats by itself, it repeats within this time, and is refused again.
+    """
+
+    def __init__(self, method: str, part: str, status: int) -> None:
+        self._method = method
+        self._part = part
+        self._status = status
+        self._asked: list[float] = []
+
+    def __call__(self, method: str, path: str) -> tuple[int, str] | None:
+        if method != self._method or not path.endswith(self._part):
+            return None
+        self._asked.append(time.monotonic())
+        return (self._status, "12") if self._asked[-1] < self._asked[0] + 9 else None
+
+    @property
+    def waited(self) -> float:
+        """Seconds from the last one that was refused to the first one that was not."""
+        refused = [each for each in self._asked if each < self._asked[0] + 9]
+        return min(set(self._asked) - set(refused)) - refused[-1]
+
+
 def test_a_busy_registry_is_waited_for_as_long_as_it_asks(
     running: Registry,
-    repository: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-    status: int,
-    method: str,
-    part: str,
 ) -> None:
-    asked: list[float] = []
+    requests = [("POST", "/blobs/uploads/"), ("PUT", "/manifests/v1")]
+    faults = [Busy(*request, status) for request in requests for status in (429, 503)]
 
-    def fault(command: str, path: str) -> tuple[int, str] | None:
-        if command != method or not path.endswith(part):
-            return None
-        asked.append(time.monotonic())
-        # What crane repeats by itself, it repeats within this time, and is refused again.
-        return (status, "12") if asked[-1] < asked[0] + 9 else None
+    # All at once: they do little but wait.
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        places = [stack.enter_context(faulty(running, fault)) for fault in faults]
+        monkeypatch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "busy", *places)))
+        layouts = [index(tmp_path / f"index-{number}") for number in range(len(faults))]
+        pushed = [
+            pool.submit(push, layout, f"{place}/{name(layout)}", "--tag=v1")
+            for layout, place in zip(layouts, places, strict=True)
+        ]
 
-    layout = index(tmp_path / "index")
-    with faulty(running, fault) as place, monkeypatch.context() as patch:
-        patch.setenv("DOCKER_CONFIG", str(credentials(tmp_path / "busy", place)))
-        assert push(layout, f"{place}/{name(tmp_path)}", "--tag=v1") == 0
-
+    assert [each.result() for each in pushed] == [0] * len(faults)
     said = capfd.readouterr().err
-    assert "next try in 12 s\n" in said
-    refused = [each for each in asked if each < asked[0] + 9]
-    assert min(set(asked) - set(refused)) - refused[-1] >= 12
+    assert said.count("next try in 12 s") == len(faults)
+    assert min(fault.waited for fault in faults) >= 12
     # The log of requests stays with the program.
     assert "Authorization" not in said
     assert "HTTP/1.1" not in said
-    assert crane("digest", f"{repository}:v1") == digests(layout)[0]
 
 
 def test_a_registry_that_asks_for_too_long_is_not_waited_for(

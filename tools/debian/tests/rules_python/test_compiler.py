@@ -11,7 +11,6 @@ import pytest
 
 from tools.debian.modules.rules_python.wheels import compiler
 
-
 # The original of rules_python keeps RECORD, which names all files, and adds none.
 is_original = importlib.metadata.distribution("pytest").read_text("RECORD") is not None
 
