@@ -65,8 +65,7 @@ def machine_test(
 def confinement_test(name, image, service, srcs = [], plugins = [], **kwargs):
     """Runs a service's image confined: what its profile allows and forbids, limits, identity.
 
-    One virtual machine for all: its start takes as long as many a test. What the profile allows is
-    all that the service needs; what the profile forbids comes last.
+    What the profile allows is all that the service needs; what the profile forbids comes last.
 
     Args:
         name: name of the test.
