@@ -4,6 +4,9 @@ import os
 import re
 from pathlib import Path
 
+from deploy import definition
+
+SERVICE = definition.read(Path(os.environ["SERVICE"]))
 TEXT = Path(os.environ["REPORT"]).read_text()
 
 
@@ -15,9 +18,10 @@ def test_both_cpus_and_all_layers_are_there() -> None:
 
 
 def test_packages_of_debian_wheels_and_our_own_files_have_their_files() -> None:
-    for name in ("libc6", "fastapi", "todo-backend"):
+    for name in ("libc6", "fastapi", SERVICE["service"]):
         assert re.search(rf"<summary>{name}, [\d.]+ [kM]?B</summary>", TEXT), name
-    assert "<td>/app/backend/__main__.py</td>" in TEXT
+    main = f"/app/{SERVICE['module'].replace('.', '/')}/__main__.py"
+    assert f"<td>{main}</td>" in TEXT
 
 
 def test_the_interpreter_may_be_executed() -> None:
