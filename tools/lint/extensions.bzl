@@ -21,6 +21,11 @@ filegroup(
 )
 
 filegroup(
+    name = "rooms",
+    srcs = glob(["*/mutation.toml"]),
+)
+
+filegroup(
     name = "starlark",
     srcs = glob(["**/*.starlark"]),
 )

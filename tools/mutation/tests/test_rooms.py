@@ -1,5 +1,6 @@
 """Rooms: which tests guard what, and paths that name none."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,8 @@ def test_a_file_that_is_wrong_says_so(text: str) -> None:
 
 
 def test_the_rooms_of_this_repository_can_be_read() -> None:
-    modules = of(Path())
-    assert {Path(one.path).parts[0] for one in modules} == {"backend", "rules", "serving"}
+    root = Path(os.environ["SOURCES"]).parent
+    modules = of(root)
+    folders = {file.parent.name for file in root.glob("*/mutation.toml")}
+    assert {Path(one.path).parts[0] for one in modules} == folders >= {"rules", "serving"}
     assert all(reason for one in modules for reason in one.survivors.values())
