@@ -53,7 +53,11 @@ def test_what_is_run_is_a_program() -> None:
 @pytest.mark.parametrize("label", sorted(named("test")))
 def test_what_is_tested_is_named_in_its_package(label: str) -> None:
     package, _, name = label.removeprefix("//").partition(":")
-    assert f'"{name}"' in (SOURCES / package / "BUILD.bazel.starlark").read_text()
+    file = SOURCES / package / "BUILD.bazel.starlark"
+    pages = sorted({command.page for command in FOUND if label in command.labels})
+
+    assert file.is_file(), f"{package} is gone, and these pages have {label} tested: {pages}"
+    assert f'"{name}"' in file.read_text(), f"{label} is gone: {pages} have it tested"
 
 
 def test_a_command_is_read_wherever_it_stands() -> None:
