@@ -184,4 +184,8 @@ def test_there_are_no_packages_for_development(files: Filesystem, expected: dict
 
 def test_each_layer_keeps_within_its_budget(image: Image, expected: dict[str, Any]) -> None:
     budgets = {name: (sizes[0], sizes[1]) for name, sizes in expected["budgets"].items()}
-    none(checks.budgets(image.layers, budgets))
+    none(
+        checks.budgets(image.layers, budgets),
+        f"Budgets stand in {mine()}: of a service's wheels in packages_budget, of its own files in "
+        "app_budget, of `debian` and others in budgets",
+    )
