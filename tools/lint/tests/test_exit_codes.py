@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from deploy import definition
+
+SERVICE = definition.read(Path(os.environ["SERVICE"]))
 SOURCES = Path(os.environ["SOURCES"]).parent
 PAGE = "docs/troubleshoot.md"
 HEADING = "## Exit codes"
 
 # What each program is made of: folders, and files. A library that exits belongs to it too.
 PROGRAMS = {
-    "python -m backend": ("backend", "serving"),
+    f"python -m {SERVICE['module']}": (SERVICE["module"].replace(".", "/"), "serving"),
     "tools/bazel": ("tools/bazel.shell", "tools/debian/builder"),
     "//tools:bundle": ("tools/debian/builder/bundler.py",),
     "//:dev": ("tools/dev",),
