@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 from kubernetes_validate import utils
 
-from tests.kubernetes.manifests import Manifests, Object, service
+from tests.kubernetes.manifests import Manifests, Object, mounted, service
 from tests.kubernetes.pod_security import violations
 
 SERVICE = service()
@@ -179,3 +179,19 @@ def test_the_image_is_pinned_to_what_was_built(manifests: Manifests) -> None:
     assert images
     assert {image.partition("@")[2] for image in images} == {digest}
     assert {image.partition("@")[0].rpartition("/")[2] for image in images} == {NAME}
+
+
+def test_profiles_and_secrets_are_the_services(manifests: Manifests) -> None:
+    for name, labels, pod in manifests.pods():
+        if labels.get("app.kubernetes.io/name") != NAME:
+            continue
+        for kind, own in (("appArmorProfile", NAME), ("seccompProfile", f"{NAME}.json")):
+            found = pod["securityContext"].get(kind, {}).get("localhostProfile", own)
+            assert found == own, f"{name}: {kind} is {found}, of another service; expected {own}"
+        for container in pod["containers"]:
+            for path, (secret, _) in mounted(pod, container).items():
+                if path.startswith("/run/secrets/"):
+                    assert secret == NAME or secret.startswith(f"{NAME}-"), (
+                        f"{name}: {path} is of the Secret {secret}, of another service; expected "
+                        f"{NAME}, or a name that begins with {NAME}-"
+                    )
