@@ -39,10 +39,19 @@ def named(*verbs: str) -> set[str]:
     return {label for command in FOUND if command.verb in verbs for label in command.labels}
 
 
+def pages_with(label: str) -> list[str]:
+    """The pages that have a command name it."""
+    return sorted({command.page for command in FOUND if label in command.labels})
+
+
 def test_what_is_built_or_run_is_listed() -> None:
     known = {*listed()["PROGRAMS"], *listed()["TARGETS"], *ELSEWHERE}
     there = named("build", "run")
-    assert there - known == set(), f"add them to PROGRAMS or TARGETS in {LISTED}"
+    pages = {label: pages_with(label) for label in there - known}
+    assert pages == {}, (
+        f"these pages have them built or run: add them to PROGRAMS or TARGETS in {LISTED}, or mend "
+        "the pages where they are gone"
+    )
     assert known - there == set(), f"no page names them: take them out of {LISTED}, or of this test"
 
 
@@ -54,7 +63,7 @@ def test_what_is_run_is_a_program() -> None:
 def test_what_is_tested_is_named_in_its_package(label: str) -> None:
     package, _, name = label.removeprefix("//").partition(":")
     file = SOURCES / package / "BUILD.bazel.starlark"
-    pages = sorted({command.page for command in FOUND if label in command.labels})
+    pages = pages_with(label)
 
     assert file.is_file(), f"{package} is gone, and these pages have {label} tested: {pages}"
     assert f'"{name}"' in file.read_text(), f"{label} is gone: {pages} have it tested"
