@@ -6,7 +6,7 @@ def _folders(files):
         found.setdefault(file.dirname, []).append(file)
     return found
 
-def _byte_code_impl(ctx):
+def _compiled_impl(ctx):
     args = ctx.actions.args()
     args.set_param_file_format("multiline")
     args.use_param_file("@%s", use_always = True)
@@ -31,8 +31,8 @@ def _byte_code_impl(ctx):
         )
     return [DefaultInfo(files = depset(outputs))]
 
-byte_code = rule(
-    implementation = _byte_code_impl,
+compiled = rule(
+    implementation = _compiled_impl,
     attrs = {
         "srcs": attr.label_list(allow_files = [".py"], doc = "The modules; the lock's interpreter compiles them."),
         "_compiler": attr.label(
@@ -42,4 +42,20 @@ byte_code = rule(
         ),
     },
     doc = "Compiles modules as the interpreter would at each start: it finds the result beside them.",
+)
+
+def _byte_code_impl(ctx):
+    return [DefaultInfo(files = ctx.attr.compiled[DefaultInfo].files)]
+
+byte_code = rule(
+    implementation = _byte_code_impl,
+    attrs = {
+        "compiled": attr.label(
+            # Byte-code is the same for every platform: tools and tests share what is compiled once.
+            cfg = "exec",
+            doc = "what `compiled` made",
+            mandatory = True,
+        ),
+    },
+    doc = "The byte-code of modules, whatever it is wanted for.",
 )

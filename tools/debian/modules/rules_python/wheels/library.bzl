@@ -1,6 +1,6 @@
 """The targets of a wheel's repository."""
 
-load(":bytecode.bzl", "byte_code")
+load(":bytecode.bzl", "byte_code", "compiled")
 
 def _missing(ctx):
     fail(ctx.attr.message)
@@ -42,9 +42,13 @@ def wheel_library(name, package, version, sha256, platform, deps, extras, lock):
         ["site-packages/**/*.py"],
         allow_empty = True,
     )
+    compiled(
+        name = "compiled",
+        srcs = modules,
+    )
     byte_code(
         name = "byte_code",
-        srcs = modules,
+        compiled = ":compiled",
         # An image's is made anew, with its own paths: rules see by this what it is.
         tags = ["byte-code"],
     )
