@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,15 @@ from tools.lint.commands import Command, commands
 
 SOURCES = Path(os.environ["SOURCES"]).parent
 LISTED = "docs/tests/BUILD.bazel"
-FOUND = [
-    command
-    for page in sorted([*SOURCES.glob("*.md"), *SOURCES.glob("docs/*.md")])
-    for command in commands(page.name, page.read_text())
+PAGES = sorted([*SOURCES.glob("*.md"), *SOURCES.glob("docs/*.md")])
+FOUND = [command for page in PAGES for command in commands(page.name, page.read_text())]
+# A target whose name is its file's, and what is in the names of some tests of it.
+CHOSEN = [
+    found
+    for page in PAGES
+    for found in re.findall(
+        r"tools/bazel test (//\S+) [^`\n]*--test_filter=(\w+)", page.read_text()
+    )
 ]
 # What is there only once somebody has made it, or is fetched only by who runs it.
 ELSEWHERE = {
@@ -67,6 +73,13 @@ def test_what_is_tested_is_named_in_its_package(label: str) -> None:
 
     assert file.is_file(), f"{package} is gone, and these pages have {label} tested: {pages}"
     assert f'"{name}"' in file.read_text(), f"{label} is gone: {pages} have it tested"
+
+
+@pytest.mark.parametrize(("label", "chosen"), CHOSEN)
+def test_a_filter_chooses_tests(label: str, chosen: str) -> None:
+    file = SOURCES / f"{label.removeprefix('//').replace(':', '/')}.py"
+    names = re.findall(r"^(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE)
+    assert any(chosen in name for name in names), f"--test_filter={chosen}: no test of {file.name}"
 
 
 def test_a_command_is_read_wherever_it_stands() -> None:
