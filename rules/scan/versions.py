@@ -29,7 +29,6 @@ def _debian(text: str) -> Any:
 
 
 _ORDERS: dict[str, Callable[[str], Any]] = {"Debian": _debian, "PyPI": _python}
-ECOSYSTEMS = frozenset(_ORDERS)
 
 
 def compare(ecosystem: str, left: str, right: str) -> int:

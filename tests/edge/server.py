@@ -26,8 +26,6 @@ LIMITS = {
     "WS_PING_INTERVAL": "1",
     "WS_PING_TIMEOUT": "1",
 }
-# What a server may log at level warning while it is attacked; nothing is an error.
-EXPECTED_WARNINGS: frozenset[str] = frozenset()
 
 
 @contextlib.contextmanager
