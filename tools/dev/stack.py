@@ -40,6 +40,10 @@ _TICK_SECONDS = 0.05
 _LOOK_SECONDS = 0.3
 _STOP_SECONDS = 10.0
 _PROBE_SECONDS = 2.0
+# A service that is not ready writes a line for each probe: they come less often with time.
+_MOST_BETWEEN_PROBES = 5.0
+_LATE_SECONDS = 5.0
+_SHOWN_CHARACTERS = 500
 _PORT_ATTEMPTS = 3
 _HIGHEST_PORT = 65535
 
@@ -93,6 +97,8 @@ class Child:
     began: float
     pump: threading.Thread
     is_ready: bool = False
+    is_late: bool = False
+    next_probe: float = 0.0
 
 
 class Stack:
@@ -205,10 +211,12 @@ class Stack:
                 try:
                     self._postgres.start()
                     break
-                except PostgresError:
+                except PostgresError as error:
                     is_last = attempt + 1 == _PORT_ATTEMPTS
                     if is_last or "Address already in use" not in self._postgres.log():
-                        raise
+                        # Its log is shown as it comes, and not once more.
+                        said = "PostgreSQL did not start; its last lines are above"
+                        raise PostgresError(said) from error
                     self._postgres.port = free_port()
         except PostgresError as error:
             raise StackError(
@@ -283,9 +291,8 @@ class Stack:
             return
         code = child.process.poll()
         if code is None:
-            if child.name == "service" and not child.is_ready and self._answers():
-                child.is_ready = True
-                self._announce(child)
+            if child.name == "service" and not child.is_ready:
+                self._probe(child)
             return
         self._child = None
         _kill(child.process)
@@ -298,15 +305,39 @@ class Stack:
             raise StackError("the settings are wrong: change these variables of your environment")
         else:
             what = "the migration" if child.name == "migrate" else "the service"
-            self._say(f"{what} ended with exit code {code}; it starts again when a source changes")
+            how = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+            self._say(f"{what} ended {how}; it starts again when a source changes")
 
-    def _answers(self) -> bool:
+    def _probe(self, child: Child) -> None:
+        """Asks whether it is ready; says once why not, where that takes long."""
+        now = time.monotonic()
+        if now < child.next_probe:
+            return
+        status, said = self._answer()
+        if status == http.client.OK:
+            child.is_ready = True
+            self._announce(child)
+            return
+        age = now - child.began
+        if status:
+            child.next_probe = now + min(age / 5, _MOST_BETWEEN_PROBES)
+        if age > _LATE_SECONDS and not child.is_late:
+            child.is_late = True
+            answer = f"answers {status}: {said}" if status else f"does not answer: {said}"
+            self._say(
+                f"the service is not ready after {age:.0f} s: {self._service.ready_path} {answer}\n"
+                "its log is above; it goes on, and is started anew when a source changes"
+            )
+
+    def _answer(self) -> tuple[int, str]:
+        """The status of the probe and what came with it; 0 and the reason where nothing came."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PROBE_SECONDS)
         try:
             connection.request("GET", self._service.ready_path)
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
+            response = connection.getresponse()
+            return response.status, response.read(_SHOWN_CHARACTERS).decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            return 0, str(error) or type(error).__name__
         finally:
             connection.close()
 

@@ -28,11 +28,13 @@ if os.environ.get("MOOD") == "bad":
     print("MOOD: got 'bad'; expected a good one", file=sys.stderr)
     sys.exit(78)
 
+is_well = os.environ.get("MOOD") != "unwell"
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        self.send_response(200 if is_well else 503)
         self.end_headers()
-        self.wfile.write(b"first")
+        self.wfile.write(b"first" if is_well else b"no bread")
 
 http.server.HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
 """
@@ -153,12 +155,32 @@ def test_a_syntax_error_at_the_start_is_waited_for(used: Path) -> None:
         assert dev.end() == 0
 
 
+def test_a_service_that_is_not_ready_says_why_and_is_not_asked_all_the_time(place: Path) -> None:
+    with Dev(place, "tiny", database=False, MOOD="unwell") as dev:
+        dev.until(r"not ready after \d+ s: /health/ready answers 503: no bread$")
+        assert dev.text.count('"GET /health/ready') < 40
+        (place / "workspace/tiny/__main__.py").write_text(TINY.replace("unwell", "-"))
+        dev.url()
+        assert dev.end() == 0
+
+
+def test_a_service_that_is_killed_is_waited_for(place: Path) -> None:
+    main = place / "workspace/tiny/__main__.py"
+    main.write_text("import os; os.kill(os.getpid(), 9)\n")
+    with Dev(place, "tiny", database=False) as dev:
+        dev.until("the service ended by SIGKILL; it starts again when a source changes")
+        main.write_text(TINY)
+        dev.url()
+        assert dev.end() == 0
+
+
 def test_a_broken_database_is_an_error_until_it_is_begun_anew(used: Path) -> None:
     data = data_of(used)
     (data / "global/pg_control").unlink()
     with Dev(used, "tiny") as dev:
         assert dev.process.wait(60) == 1
-    assert "pg_control" in dev.text
+    # Once: as it comes from the server, and not again with the error.
+    assert dev.text.count("global/pg_control") == 1
     assert f"The database in {data.parent} cannot be used" in dev.text
     assert "//:dev -- --fresh" in dev.text
     assert (data / "PG_VERSION").exists()
