@@ -54,8 +54,8 @@ class Folder:
             if _is_alive(holder) or time.monotonic() > deadline:
                 os.close(self.lock)
                 raise FolderError(
-                    f"{path} is in use by another //:dev, process {holder}. End that one, or set "
-                    "XDG_CACHE_HOME to another folder for this one"
+                    f"{path} is in use by another //:dev, process {holder}. End that one; to have "
+                    "two at once, start the other in another checkout (git worktree add)"
                 )
             time.sleep(0.1)
         os.ftruncate(self.lock, 0)
@@ -77,7 +77,10 @@ class Folder:
 
     def _remove_left_over(self) -> None:
         for left in self.path.glob("data.*"):
-            shutil.rmtree(left)
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
     def close(self) -> None:
         """Gives the folder up, but for children that keep it."""

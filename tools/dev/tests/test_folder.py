@@ -27,7 +27,7 @@ def test_nobody_else_may_look_into_it(tmp_path: Path) -> None:
 
 def test_a_second_one_is_refused_and_told_whose_it_is(tmp_path: Path) -> None:
     first = Folder(tmp_path)
-    with pytest.raises(FolderError, match=rf"in use by another .* {os.getpid()}\. End"):
+    with pytest.raises(FolderError, match=rf"in use by another .* {os.getpid()}\. End.* worktree"):
         Folder(tmp_path)
     first.close()
     Folder(tmp_path).close()
@@ -61,3 +61,12 @@ def test_beginning_anew_removes_the_database_and_nothing_else(tmp_path: Path) ->
     opened.begin_anew()
     opened.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "pyc"]
+
+
+def test_beginning_anew_removes_what_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    (tmp_path / "data.removed").symlink_to(tmp_path)
+    opened = Folder(tmp_path)
+    opened.begin_anew()
+    opened.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
