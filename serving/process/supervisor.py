@@ -58,7 +58,10 @@ def listen(settings: ProcessSettings) -> socket.socket:
     except (OSError, UnicodeError, TypeError) as error:
         # A name that cannot be encoded is a TypeError.
         listener.close()
-        raise SystemExit(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
+        raise SystemExit(
+            f"cannot listen on {settings.host}:{settings.port}: {error}. "
+            "Set HOST or PORT to another"
+        ) from error
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener

@@ -133,9 +133,10 @@ def test_a_port_that_is_taken_is_told_in_one_line(sqlite_url: str) -> None:
         port = str(taken.getsockname()[1])
         done = run(HOST="127.0.0.1", PORT=port, DATABASE_URL=sqlite_url)
     assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        f"cannot listen on 127.0.0.1:{port}: [Errno 98] Address already in use"
-    ]
+    assert done.stderr == (
+        f"cannot listen on 127.0.0.1:{port}: [Errno 98] Address already in use. "
+        "Set HOST or PORT to another\n"
+    )
 
 
 def test_idle_memory_stays_within_its_budget(sqlite_url: str) -> None:
