@@ -100,7 +100,15 @@ async def migrate(database: Database, migrations: Migrations) -> tuple[str | Non
         after = await current_revision(connection)
         # Its settings differ from the pool's others.
         await connection.invalidate()
-    logger.info("schema migrated from %s to %s", before, after)
+    if migrations.are_applied(after):
+        logger.info("schema migrated from %s to %s", before, after)
+    else:
+        logger.warning(
+            "schema is at %s and has to be at %s: no migration in %s makes that",
+            after,
+            migrations.newest,
+            migrations.folder,
+        )
     return before, after
 
 

@@ -58,6 +58,16 @@ async def test_migrating_twice_changes_nothing(database_url: str) -> None:
     await database.close()
 
 
+async def test_a_migration_that_is_not_there_is_missed(
+    empty_sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    migrations = migrate.Migrations(folder=MIGRATIONS.folder, newest="0009", lock=2)
+    database = Database(settings_for(empty_sqlite_url), name="test")
+    assert await migrate.migrate(database, migrations) == (None, "0002")
+    assert "schema is at 0002 and has to be at 0009: no migration in " in caplog.text
+    await database.close()
+
+
 async def test_a_folder_with_a_percent_sign_is_found(empty_sqlite_url: str, tmp_path: Path) -> None:
     folder = tmp_path / "100%(x)s"
     shutil.copytree(MIGRATIONS.folder, folder)
