@@ -19,6 +19,8 @@ from typing import TextIO
 from tests.container import kernel
 
 KVM = Path("/dev/kvm")
+# Where the kernel has it, KVM runs kernels that were made for it alone, and is slow to say so.
+PVM = Path("/sys/module/kvm_pvm")
 ROOT = "root"
 # Taken from this machine as it is used; the tests unpack their images into it.
 _MEMORY_MIB = 2048
@@ -50,9 +52,9 @@ class Share:
     as_root: bool = False
 
 
-def accelerator(device: Path = KVM) -> str:
+def accelerator(device: Path = KVM, special: Path = PVM) -> str:
     """QEMU's name of what runs the virtual machine: the CPU itself (kvm), else software (tcg)."""
-    return "kvm" if os.access(device, os.R_OK | os.W_OK) else "tcg"
+    return "kvm" if os.access(device, os.R_OK | os.W_OK) and not special.exists() else "tcg"
 
 
 def command_line(init: Path, environment: Mapping[str, str]) -> str:

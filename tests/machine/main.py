@@ -73,7 +73,7 @@ def _boot(scratch: Path, results: Path) -> None:
     chosen = os.environ.get(ACCELERATOR)
     acceleration = chosen or emulator.accelerator()
     if acceleration == "tcg" and not chosen:
-        _say(f"{emulator.KVM} is not there, or not this user's: {_SLOW}")
+        _say(f"{emulator.KVM} is not there, not this user's, or for other kernels: {_SLOW}")
     try:
         _boot_by(acceleration, scratch, results)
     except AccelerationError as error:

@@ -31,8 +31,15 @@ def test_parameters_that_the_kernel_would_cut_off_are_refused() -> None:
 def test_software_stands_in_for_a_processor_that_may_not_be_used(tmp_path: Path) -> None:
     (tmp_path / "kvm").touch()
 
-    assert emulator.accelerator(tmp_path / "kvm") == "kvm"
-    assert emulator.accelerator(tmp_path / "missing") == "tcg"
+    assert emulator.accelerator(tmp_path / "kvm", tmp_path / "pvm") == "kvm"
+    assert emulator.accelerator(tmp_path / "missing", tmp_path / "pvm") == "tcg"
+
+
+def test_software_stands_in_where_the_processor_runs_other_kernels_alone(tmp_path: Path) -> None:
+    (tmp_path / "kvm").touch()
+    (tmp_path / "pvm").mkdir()
+
+    assert emulator.accelerator(tmp_path / "kvm", tmp_path / "pvm") == "tcg"
 
 
 def test_a_tree_without_a_virtual_machine_is_named(tmp_path: Path) -> None:
