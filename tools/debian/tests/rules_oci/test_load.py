@@ -193,6 +193,19 @@ def test_engines_of_which_none_answers_are_an_error_that_says_how_to_choose(
     assert "podman does not answer: exit code 3. Start it" in said
 
 
+def test_a_question_of_an_engine_keeps_its_end(
+    tmp_path: Path,
+    image: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    program(tmp_path, "bin/docker", "echo 'No daemon. Is it running?' >&2; exit 1")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    assert load.main(settings(tmp_path, image)) == 1
+    assert "No daemon. Is it running? Start it" in capsys.readouterr().err
+
+
 def test_missing_engine_is_an_error_that_names_those_that_serve(
     tmp_path: Path,
     image: Path,

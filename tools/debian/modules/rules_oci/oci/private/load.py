@@ -76,17 +76,22 @@ def engine(loader: str | None) -> str:
             silent.append(f"{name} does not answer: {complaint}")
         elif found:
             for line in silent:
-                print(f"{line}. Loading with {name}", file=sys.stderr)
+                print(f"{_sentence(line)} Loading with {name}", file=sys.stderr)
             return found
     if silent:
         raise LoadError(
-            f"{'; '.join(silent)}. Start it, point its client to one that runs (DOCKER_HOST), or "
-            "name a program in the target's attribute loader"
+            f"{_sentence('; '.join(silent))} Start it, point its client to one that runs "
+            "(DOCKER_HOST), or name a program in the target's attribute loader"
         )
     raise LoadError(
         f"none of {', '.join(_ENGINES)} is on PATH. Install one (apt-get install podman), or name "
         "a program in the target's attribute loader"
     )
+
+
+def _sentence(text: str) -> str:
+    """The text with an end; a client's question has its own."""
+    return text if text.endswith("?") else f"{text}."
 
 
 def _complaint(program: str) -> str:
