@@ -13,6 +13,8 @@ from pydantic.config import JsonDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from serving.web.catalogue import PREFIX
 
@@ -157,6 +159,17 @@ class Problems:
             problem = Problem(500, "internal", "an unexpected error; it has been logged")
             return self._answer(request, problem)
 
+        missing = app.router.default
+
+        async def on_no_route(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "websocket":
+                await missing(scope, receive, send)
+                return
+            # Starlette refuses the handshake with 403, and says nothing.
+            problem = Problem(404, "not-found", "there is no WebSocket at this path")
+            await WebSocket(scope, receive, send).send_denial_response(self.respond(problem))
+
+        app.router.default = on_no_route
         app.add_exception_handler(Exception, on_defect)
         app.add_exception_handler(HTTPException, on_http)
         app.add_exception_handler(RequestValidationError, on_validation)

@@ -358,6 +358,16 @@ async def test_shutdown_closes_sockets_with_1001(sqlite_url: str) -> None:
         assert server.process.wait(10) == 0
 
 
+@pytest.mark.parametrize("path", ["/ws/nothing", PATH])
+async def test_a_path_without_a_socket_is_not_found(server: Running, path: str) -> None:
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(f"ws://127.0.0.1:{server.port}{path}")
+    answer = caught.value.response
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert json.loads(answer.body)["type"] == "/problems/not-found"
+
+
 async def test_a_draining_replica_takes_no_new_sockets(sqlite_url: str) -> None:
     with Running(DATABASE_URL=sqlite_url, DRAIN_SECONDS="2") as server:
         server.wait_ready()
