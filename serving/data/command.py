@@ -30,5 +30,12 @@ async def run(
         return EX_CONFIG
     finally:
         await database.close()
+    if not migrations.are_applied(after):
+        print(
+            f"schema: {after}; this version needs {migrations.newest}, and no migration in "
+            f"{migrations.folder} makes that",
+            file=sys.stderr,
+        )
+        return 1
     print(f"schema: {before or 'empty'} -> {after}" if before != after else f"schema: {after}")
     return 0

@@ -9,12 +9,13 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection, text
 
-from serving.data import migrate
+from serving.data import command, migrate
 from serving.data.database import Database
 from serving.data.errors import DatabaseDown
 from serving.tests.process import run
 from serving.tests.sample.tables import MIGRATIONS
 from serving.tests.service import open_app, settings_for
+from serving.watch import logs
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,16 @@ async def test_a_migration_that_is_not_there_is_missed(
     assert await migrate.migrate(database, migrations) == (None, "0002")
     assert "schema is at 0002 and has to be at 0009: no migration in " in caplog.text
     await database.close()
+
+
+async def test_the_command_fails_where_a_migration_is_not_there(
+    empty_sqlite_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logs, "configure", lambda _: None)
+    migrations = migrate.Migrations(folder=MIGRATIONS.folder, newest="0009", lock=2)
+    settings = settings_for(empty_sqlite_url)
+    assert await command.run(settings, settings, migrations, name="test") == 1
+    assert "schema: 0002; this version needs 0009, and no migration" in capsys.readouterr().err
 
 
 async def test_a_folder_with_a_percent_sign_is_found(empty_sqlite_url: str, tmp_path: Path) -> None:
