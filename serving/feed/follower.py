@@ -268,9 +268,18 @@ class Feed:
             await asyncio.sleep(BEHIND_SECONDS / BEHIND_LOOKS)
 
 
+def hello(last_id: int) -> str:
+    """What a client is sent first: events after that id follow."""
+    return _text("hello", last_id)
+
+
 def reset(last_id: int) -> str:
     """What a client is sent that has to start over: events after that id follow."""
-    return json.dumps({"kind": "reset", "last_event_id": last_id})
+    return _text("reset", last_id)
+
+
+def _text(kind: str, last_id: int) -> str:
+    return json.dumps({"kind": kind, "last_event_id": last_id}, separators=(",", ":"))
 
 
 def _in_background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -1,14 +1,13 @@
 """WebSockets that are sent the feed, within limits."""
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from serving.data.errors import DatabaseError
-from serving.feed.follower import Feed, reset
+from serving.feed.follower import Feed, hello, reset
 from serving.feed.metrics import FeedMetrics
 from serving.feed.settings import FeedSettings
 from serving.feed.subscription import Subscription
@@ -165,12 +164,11 @@ class Sockets:
         """
         begin = subscription.after
         if after is None:
-            return [json.dumps({"kind": "hello", "last_event_id": begin})]
-        hello = json.dumps({"kind": "hello", "last_event_id": after})
+            return [hello(begin)]
         missed = await self._feed.resume(subscription, after)
         if missed is None:
             missed = [reset(begin)]
-        return [hello, *missed]
+        return [hello(after), *missed]
 
     async def _serve_accepted(
         self, websocket: WebSocket, subscription: Subscription, greeting: list[str]

@@ -361,11 +361,17 @@ async def test_shutdown_closes_sockets_with_1001(sqlite_url: str) -> None:
 @pytest.mark.parametrize("path", ["/ws/nothing", PATH])
 async def test_a_path_without_a_socket_is_not_found(server: Running, path: str) -> None:
     with pytest.raises(InvalidStatus) as caught:
-        await connect(f"ws://127.0.0.1:{server.port}{path}")
+        await connect(f"ws://127.0.0.1:{server.port}{path}", proxy=None)
     answer = caught.value.response
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert json.loads(answer.body)["type"] == "/problems/not-found"
+
+
+async def test_what_a_socket_says_is_written_as_its_page_has_it(server: Running) -> None:
+    url = f"ws://127.0.0.1:{server.port}/ws/notes?last_event_id=0"
+    async with connect(url, proxy=None) as connection:
+        assert await connection.recv() == '{"kind":"hello","last_event_id":0}'
 
 
 async def test_a_draining_replica_takes_no_new_sockets(sqlite_url: str) -> None:
