@@ -41,7 +41,7 @@ _SHARED = Path("/var/lib/containers")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="//bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tools/bazel run //bench --", description=__doc__)
     add = parser.add_argument
     add("--only", action="append", choices=GROUPS, help="these rows; may be repeated")
     add("--peer", action="append", choices=_PEERS, help="compare with it; both by default")

@@ -96,7 +96,7 @@ def numbers(text: str) -> list[int]:
 
 def main(words: list[str]) -> int:
     """Measures, and prints; returns 2 where it cannot."""
-    parser = argparse.ArgumentParser(prog="//bench/growth", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tools/bazel run //bench/growth --", description=__doc__)
     parser.add_argument("--services", type=numbers, default=[1, 10, 100])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-clean", action="store_true", help="leave the clean builds out")

@@ -285,7 +285,7 @@ def resolve(folder: Path, named: Sequence[str] = ()) -> tuple[list[Package], str
 
 def main(arguments: Sequence[str]) -> int:
     """Updates the locks of the workspace that `bazel run` was called in, all or none."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"{COMMAND} --", description=__doc__)
     parser.add_argument(
         "packages", nargs="*", help="those whose versions may change (all where none is named)"
     )

@@ -24,7 +24,9 @@ _ALL_SAME, _ONE_DIFFERS, _ONE_MISSING = 0, 1, 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="reproducibility", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="tools/bazel run //tests/reproducibility --", description=__doc__
+    )
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="and baseline")
     parser.add_argument("--skip", action="append", default=[], metavar="NAME", help="all but it")
     parser.add_argument("--list", action="store_true", help="print names and reasons")

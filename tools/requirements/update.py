@@ -134,7 +134,7 @@ def start(command: list[str], folder: Path, environment: dict[str, str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Updates the locks of the workspace that `bazel run` was started in."""
-    parser = argparse.ArgumentParser(prog=_COMMAND, description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"{_COMMAND} --", description=__doc__)
     parser.add_argument(
         "packages", nargs="*", help="those whose versions may change (all where none is named)"
     )
