@@ -56,6 +56,10 @@ class ForeignSchema(Exception):  # noqa: N818  (a state, in the reader's words)
     """The database has the schema of another service."""
 
 
+class MissingMigration(Exception):  # noqa: N818  (a state, in the reader's words)
+    """No migration makes the schema that this version needs."""
+
+
 async def current_revision(connection: AsyncConnection) -> str | None:
     """The schema's revision in the database; `None` before the first migration."""
     try:
@@ -76,6 +80,7 @@ async def migrate(database: Database, migrations: Migrations) -> tuple[str | Non
     Raises:
         DatabaseDown: the database cannot be reached.
         ForeignSchema: it has a revision that is none of this service's.
+        MissingMigration: the last migration that there is does not make the newest revision.
     """
     async with (
         _one_at_a_time(database, migrations.lock),
@@ -100,15 +105,12 @@ async def migrate(database: Database, migrations: Migrations) -> tuple[str | Non
         after = await current_revision(connection)
         # Its settings differ from the pool's others.
         await connection.invalidate()
-    if migrations.are_applied(after):
-        logger.info("schema migrated from %s to %s", before, after)
-    else:
-        logger.warning(
-            "schema is at %s and has to be at %s: no migration in %s makes that",
-            after,
-            migrations.newest,
-            migrations.folder,
+    if not migrations.are_applied(after):
+        raise MissingMigration(
+            f"the schema is at {after}, and this version needs {migrations.newest}: no migration "
+            f"in {migrations.folder} makes that"
         )
+    logger.info("schema migrated from %s to %s", before, after)
     return before, after
 
 
