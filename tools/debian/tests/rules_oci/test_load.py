@@ -194,16 +194,13 @@ def test_engines_of_which_none_answers_are_an_error_that_says_how_to_choose(
 
 
 def test_a_question_of_an_engine_keeps_its_end(
-    tmp_path: Path,
-    image: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path, "bin/docker", "echo 'No daemon. Is it running?' >&2; exit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
-    assert load.main(settings(tmp_path, image)) == 1
-    assert "No daemon. Is it running? Start it" in capsys.readouterr().err
+    with pytest.raises(load.LoadError, match=r"No daemon\. Is it running\? Start it"):
+        load.engine(None)
 
 
 def test_missing_engine_is_an_error_that_names_those_that_serve(
