@@ -15,9 +15,8 @@ from tests.reproducibility.variations import EDIT, EDITED, Variation, here
 
 _TARGETS = ("//image:index", "//image:index.digest")
 _RECIPE = "tools/debian/recipe.toml"
-# Startup options of all: a server that nobody tells to end does so, and one that serves for a
-# minute is quicker without the second compiler.
-_STARTUP = ("--max_idle_secs=120", "--host_jvm_args=-XX:TieredStopAtLevel=1")
+# Startup options of all: a server that nobody tells to end does so.
+_STARTUP = ("--max_idle_secs=120",)
 _SECONDS_TO_END = 60
 
 
