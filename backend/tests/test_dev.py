@@ -1,5 +1,6 @@
 """`//:dev` as a person meets it: the todo service, a copy of the sources, Ctrl-C."""
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,7 @@ def test_the_service_runs_with_its_database_and_an_ai_service(dev: Dev) -> None:
     dev.until(r"^migrate  \| schema: empty -> \d+$")
     dev.until(r"^ai       \| POST /v1/chat/completions$")
     dev.until(r"^postgres \| .*database system is ready")
+    assert re.findall(r"^postgres \| .*(?:ERROR|WARNING).*", dev.text, re.MULTILINE) == []
     assert "\x1b" not in dev.text
 
 
