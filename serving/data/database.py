@@ -9,12 +9,13 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Insert, Select, event
+from sqlalchemy import BindParameter, Insert, Select, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.sql import visitors
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from serving.data.errors import (
@@ -39,10 +40,14 @@ class Query:
     """A query that is compiled once and then only given its parameters.
 
     Building and looking up a statement costs SQLAlchemy more than PostgreSQL takes to answer it.
+
+    Raises:
+        ValueError: the statement holds a value of its own, which the fast way to PostgreSQL would
+            not be given.
     """
 
     def __init__(self, select: Select[Any]) -> None:
-        self.select = select
+        self.select = _without_values(select)
 
     @functools.cached_property
     def for_postgresql(self) -> tuple[str, list[str]]:
@@ -51,15 +56,29 @@ class Query:
 
 
 class Command:
-    """A statement that changes something and is a transaction by itself, compiled once."""
+    """A statement that changes something and is a transaction by itself, compiled once.
+
+    Raises:
+        ValueError: as `Query`.
+    """
 
     def __init__(self, insert: Insert) -> None:
-        self._insert = insert
+        self._insert = _without_values(insert)
 
     @functools.cached_property
     def for_postgresql(self) -> tuple[str, list[str]]:
         """The text with `$1`, `$2`, ... and the parameters' names in that order."""
         return _compiled(self._insert)
+
+
+def _without_values[Statement: (Select[Any], Insert)](statement: Statement) -> Statement:
+    for part in visitors.iterate(statement):
+        if isinstance(part, BindParameter) and not part.required:
+            raise ValueError(
+                f"the statement has the value {part.value!r} in it; expected a parameter, such as "
+                'bindparam("limit", type_=Integer), and its value where the statement is used'
+            )
+    return statement
 
 
 def _compiled(statement: Select[Any] | Insert) -> tuple[str, list[str]]:

@@ -9,13 +9,14 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import literal_column, select
+from sqlalchemy import Integer, bindparam, insert, literal_column, select
 
 from serving.data import database, overflow
-from serving.data.database import Database, Query
+from serving.data.database import Command, Database, Query
 from serving.data.migrate import Migrations
 from serving.settings import rotation
 from serving.tests.sample.app import SampleApplication
+from serving.tests.sample.tables import notes
 from serving.tests.service import PATH, open_app, settings_for
 from tools.dev import postgres
 
@@ -388,3 +389,16 @@ async def test_a_changed_password_costs_no_request_and_no_session_of_the_old_one
                 assert {one.status_code for one in answers} == {200}
                 await asyncio.sleep(0.1)
     await admin.close()
+
+
+def test_a_prepared_statement_with_a_value_in_it_is_refused() -> None:
+    # On SQLite such a value would be used, and on PostgreSQL missed.
+    parameter = bindparam("limit", type_=Integer)
+    Query(select(notes.c.id).limit(parameter))
+    for prepared in (
+        lambda: Query(select(notes.c.id).limit(1000)),
+        lambda: Query(select(notes.c.id).where(notes.c.text == "x").limit(parameter)),
+        lambda: Command(insert(notes).values(text="x")),
+    ):
+        with pytest.raises(ValueError, match=r"the value (1000|'x') in it; expected a parameter"):
+            prepared()
