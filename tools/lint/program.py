@@ -18,16 +18,19 @@ def files(folder: Path, suffix: str) -> list[str]:
     return found
 
 
-def ruff(arguments: list[str], folder: Path) -> int:
-    """Runs ruff, a program that its wheel puts beside site-packages; returns its exit code."""
+def ruff_program() -> Path:
+    """The program ruff, which its wheel puts beside site-packages."""
     spec = importlib.util.find_spec("ruff")
     if spec is None or spec.origin is None:
-        raise SystemExit("the ruff package is not importable; expected it among the test's deps")
-    program = Path(spec.origin).parents[2] / "bin/ruff"
+        raise SystemExit("the ruff package is not importable; expected it among the target's deps")
+    return Path(spec.origin).parents[2] / "bin/ruff"
+
+
+def ruff(arguments: list[str], folder: Path) -> int:
+    """Runs ruff over the Python files; returns its exit code."""
     environment = os.environ | {"RUFF_NO_CACHE": "true"}
-    done = subprocess.run(
-        [program, *arguments, *files(folder, ".py")], cwd=folder, env=environment, check=False
-    )
+    command = [str(ruff_program()), *arguments, *files(folder, ".py")]
+    done = subprocess.run(command, cwd=folder, env=environment, check=False)
     return done.returncode
 
 
