@@ -195,3 +195,19 @@ def test_profiles_and_secrets_are_the_services(manifests: Manifests) -> None:
                         f"{name}: {path} is of the Secret {secret}, of another service; expected "
                         f"{NAME}, or a name that begins with {NAME}-"
                     )
+
+
+def test_what_has_a_database_is_let_out_to_it(manifests: Manifests) -> None:
+    for name, labels, pod in manifests.pods():
+        for container in pod["containers"]:
+            given = manifests.settings(pod, container)
+            if labels.get("app.kubernetes.io/name") == NAME and "DATABASE_URL_FILE" in given:
+                ports = {
+                    port["port"]
+                    for rule in manifests.policies(labels, "egress")
+                    for port in rule.get("ports", [{"port": "any"}])
+                }
+                assert ports - {53}, (
+                    f"{name} has a database, and no policy lets it out but to DNS: add a "
+                    "NetworkPolicy with the database's address (docs/your-service.md)"
+                )

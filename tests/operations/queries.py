@@ -47,7 +47,7 @@ def faults(query: str, metrics: Mapping[str, frozenset[str]]) -> list[str]:
             name,
         )
         if metric not in metrics and metric not in SCRAPE_METRICS:
-            found.append(f"{name}: no such metric")
+            found.append(f"{name}: no such metric in what the service exports")
             continue
         known = metrics.get(metric, frozenset()) | SCRAPE_LABELS
         known_here |= known

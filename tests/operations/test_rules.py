@@ -13,7 +13,8 @@ from tests.operations.promtool import Case
 from tests.operations.recordings import INSTANCE, rising, scrape, series
 from tools.dev import process
 
-RULES = promtool.rules(Manifests.read(Path(os.environ["MANIFESTS"])))
+MANIFESTS = Manifests.read(Path(os.environ["MANIFESTS"]))
+RULES = promtool.rules(MANIFESTS)
 NAME = service()["service"]
 READY = service()["ready_path"]
 UP = {f'up{{job="{NAME}",instance="{INSTANCE}"}}': "1x800"}
@@ -163,6 +164,16 @@ def test_a_service_that_works_sets_off_no_alert(running: process.Running, tmp_pa
         scrapes.append(scrape(running.url))
     case = Case(series=series(NAME, scrapes, 800), minutes=390, fires=frozenset())
     promtool.try_rules(RULES, [case], tmp_path)
+
+
+def test_a_service_with_a_database_has_its_alerts() -> None:
+    migrations = [one for one in MANIFESTS.of("Job") if one["metadata"]["name"].startswith(NAME)]
+    alerts = {rule["alert"] for rule in RULES}
+
+    assert not migrations or "DatabaseConnectionsScarce" in alerts, (
+        "the overlay has components/database; expected components/alerts-database beside "
+        "components/alerts"
+    )
 
 
 def anchors(text: str) -> set[str]:
