@@ -50,19 +50,28 @@ def pages_with(label: str) -> list[str]:
     return sorted({command.page for command in FOUND if label in command.labels})
 
 
+def complaint(labels: set[str]) -> str:
+    """Each label, and the pages to mend where it is gone."""
+    return "\n".join(f"{label}: {', '.join(pages_with(label))}" for label in sorted(labels))
+
+
 def test_what_is_built_or_run_is_listed() -> None:
     known = {*listed()["PROGRAMS"], *listed()["TARGETS"], *ELSEWHERE}
     there = named("build", "run")
-    pages = {label: pages_with(label) for label in there - known}
-    assert pages == {}, (
-        f"these pages have them built or run: add them to PROGRAMS or TARGETS in {LISTED}, or mend "
-        "the pages where they are gone"
+    others = there - known
+    assert not others, (
+        f"pages have them built or run: add them to PROGRAMS or TARGETS in {LISTED}, or mend the "
+        f"pages where they are gone\n{complaint(others)}"
     )
     assert known - there == set(), f"no page names them: take them out of {LISTED}, or of this test"
 
 
 def test_what_is_run_is_a_program() -> None:
-    assert named("run") - listed()["PROGRAMS"] - set(ELSEWHERE) == set(), f"PROGRAMS in {LISTED}"
+    others = named("run") - listed()["PROGRAMS"] - set(ELSEWHERE)
+    assert not others, (
+        f"pages have them run: add them to PROGRAMS in {LISTED}, or mend the pages where they are "
+        f"gone\n{complaint(others)}"
+    )
 
 
 @pytest.mark.parametrize("label", sorted(named("test")))
@@ -78,6 +87,8 @@ def test_what_is_tested_is_named_in_its_package(label: str) -> None:
 @pytest.mark.parametrize(("label", "chosen"), CHOSEN)
 def test_a_filter_chooses_tests(label: str, chosen: str) -> None:
     file = SOURCES / f"{label.removeprefix('//').replace(':', '/')}.py"
+    pages = pages_with(label)
+    assert file.is_file(), f"{label} is gone, and these pages have tests of it chosen: {pages}"
     names = re.findall(r"^(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE)
     assert any(chosen in name for name in names), f"--test_filter={chosen}: no test of {file.name}"
 

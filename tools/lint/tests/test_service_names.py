@@ -20,13 +20,13 @@ OWN = (
     "tests/edge/",
 )
 # Its own files in folders that it shares. docs/your-service.md says what becomes of them.
-OWN_FILES = {
+OWN_FILES: set[str] = {
     "bench/BUILD.bazel",
     "bench/load.py",
     "deploy/compose.yaml",
 }
 # Pages that describe it; whoever puts another in its place writes their own.
-PAGES = {
+PAGES: set[str] = {
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
@@ -47,7 +47,7 @@ PAGES = {
     "docs/your-service.md",
 }
 # Where services meet: the edits of docs/your-service.md.
-SHARED = {
+SHARED: set[str] = {
     "BUILD.bazel",
     "deploy/BUILD.bazel",
     "image/BUILD.bazel",
@@ -55,7 +55,7 @@ SHARED = {
 # What the rooms below every service are tried with is an example.
 UNIT_TESTS = re.compile(r"(rules|image|tools|serving|deploy)/(.*/)?tests/")
 # They take it as an example too, or have its name for the whole project; another changes nothing.
-EXAMPLES = {
+EXAMPLES: set[str] = {
     "MODULE.bazel",
     "docs/offline.md",
     "docs/reproducibility.md",
