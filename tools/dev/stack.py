@@ -219,6 +219,9 @@ class Stack:
                         raise PostgresError(said) from error
                     self._postgres.port = free_port()
         except PostgresError as error:
+            if not (folder / "data").exists():
+                # None could be made: another attempt would meet the same.
+                raise StackError(str(error)) from None
             raise StackError(
                 f"{error}\n\nThe database in {folder} cannot be used. To begin a new one, without "
                 "what this one holds: tools/bazel run //:dev -- --fresh"

@@ -200,6 +200,16 @@ def test_a_database_of_another_version_is_refused_and_left(used: Path) -> None:
     assert (data / "PG_VERSION").read_text() == "15\n"
 
 
+def test_a_database_that_cannot_be_made_is_not_to_be_begun_anew(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(postgres.VARIABLE, str(place))
+    with Dev(place, "tiny") as dev:
+        assert dev.process.wait(60) == 1
+    assert "holds no PostgreSQL 17" in dev.text
+    assert "--fresh" not in dev.text
+
+
 def test_a_cache_folder_that_cannot_be_written_is_named(place: Path) -> None:
     (place / "cache").touch()
     with Dev(place, "tiny") as dev:
