@@ -1,4 +1,4 @@
-"""Which files name the todo service: those that are its own, and the few where services meet."""
+"""Which files name the service of //image: its own, and the few where services meet."""
 
 import os
 import re
@@ -73,11 +73,11 @@ def naming() -> set[str]:
     return {name for name in found if not name.startswith(OWN) and not UNIT_TESTS.match(name)}
 
 
-def test_only_these_files_name_the_todo_service() -> None:
+def test_only_these_files_name_the_service() -> None:
     others = naming() - OWN_FILES - PAGES - SHARED - EXAMPLES
 
     assert others == set(), (
-        f"{sorted(others)} name the todo service. Take name, port, module and paths from the "
+        f"{sorted(others)} name the service of //image. Take name, port, module and paths from the "
         "definition (`NAME.service`, docs/your-service.md); a file that is the service's own, or "
         "one that has to be edited to replace it, belongs in the lists of this test"
     )
