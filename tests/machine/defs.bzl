@@ -56,7 +56,8 @@ def machine_test(
         } | ({"MACHINE_PREPARE": prepare} if prepare else {}) | env,
         main = Label("//tests/machine:main.py"),
         plugins = ["tests.container.fixtures", "tests.machine.fixtures"] + plugins,
-        tags = tags,
+        # It takes longest: .bazelrc, at --default_test_resources.
+        tags = tags + ["resources:tests:0"],
         target_compatible_with = ["@platforms//cpu:x86_64"],
         deps = deps + ["//tests/machine:harness"],
         **kwargs
