@@ -19,7 +19,10 @@ _OTHERS = frozenset({"__pycache__", "node_modules"})
 
 
 def sources(workspace: Path) -> Iterator[Path]:
-    """The files that are the workspace's own, as the repository `workspace_sources` has them."""
+    """The files that are the workspace's own, as the repository `workspace_sources` has them.
+
+    That one learns of a new file only when its BUILD file changes, or Bazel's server starts.
+    """
     for folder, folders, names in os.walk(workspace):
         folders[:] = sorted(
             name
@@ -34,17 +37,21 @@ def sources(workspace: Path) -> Iterator[Path]:
 
 
 def main(arguments: list[str], workspace: Path, buildifier: Path) -> int:
-    """Formats what is named; returns the exit code of the first program that failed, or 0."""
+    """Formats what is named; returns 1 where a file could not be, and was left as it is."""
     parser = argparse.ArgumentParser(
         prog="tools/bazel run //:format --",
         description="Write Python and Starlark files as the tests of their format want them.",
     )
     parser.add_argument("path", nargs="*", help="a file or folder of the workspace")
-    named = [workspace / path for path in parser.parse_args(arguments).path] or [workspace]
+    workspace = workspace.resolve()
+    named = [(workspace / path).resolve() for path in parser.parse_args(arguments).path]
+    there = list(sources(workspace))
     for path in named:
-        if not path.exists():
+        if not any(file.is_relative_to(path) for file in there):
             parser.error(f"{path} is not there; expected a file or folder of {workspace}")
-    found = [file for file in sources(workspace) if any(file.is_relative_to(one) for one in named)]
+    found = [
+        file for file in there if any(file.is_relative_to(one) for one in named or [workspace])
+    ]
     python = [str(file) for file in found if file.suffix == ".py"]
     starlark = [str(file) for file in found if file.name in _STARLARK or file.suffix == ".bzl"]
     ruff = str(ruff_program())
@@ -58,7 +65,7 @@ def main(arguments: list[str], workspace: Path, buildifier: Path) -> int:
         for command, files in commands
         if files
     ]
-    return next((code for code in codes if code), 0)
+    return 1 if any(codes) else 0
 
 
 if __name__ == "__main__":

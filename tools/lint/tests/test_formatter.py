@@ -65,18 +65,22 @@ def test_a_file_that_is_no_python_stays_and_is_named(
 ) -> None:
     (workspace / "b/two.py").write_text("def (\n")
 
-    assert run(workspace) != 0
+    assert run(workspace) == 1
 
     assert (workspace / "b/two.py").read_text() == "def (\n"
     assert "b/two.py" in capfd.readouterr().err
     assert formatted(workspace) == {"a/one.py"}
 
 
-def test_a_path_that_is_not_there_is_said(
-    workspace: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("path", ["c", ".venv/three.py", "../two.py"])
+def test_a_path_that_the_workspace_has_not_is_said(
+    workspace: Path, path: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        run(workspace, "c")
+    (workspace.parent / "two.py").write_text(PYTHON)
 
-    assert "c is not there" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(workspace, path)
+
+    assert f"{Path(path).name} is not there" in capsys.readouterr().err
+    assert (workspace.parent / "two.py").read_text() == PYTHON
     assert formatted(workspace) == set()
