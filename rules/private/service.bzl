@@ -66,6 +66,37 @@ def service_fault(service):
     faults = [fault for fault in faults if fault]
     return "; ".join(faults) if faults else None
 
+def debs_fault(debs, known):
+    """What is wrong with the Debian packages that a service asks for.
+
+    Bazel itself would say that `@@...debian//NAME` has no BUILD file.
+
+    Args:
+      debs: what it asks for. `@debian//NAME` is looked at; of other labels, and of a select, Bazel is
+        the judge.
+      known: names of the packages that the lock has, or should have.
+
+    Returns:
+      A sentence, or None where nothing is.
+    """
+    if type(debs) != "list":
+        return None
+    names = [
+        label.removeprefix("@debian//").partition(":")[0]
+        for label in debs
+        if type(label) == "string" and label.startswith("@debian//")
+    ]
+    strangers = sorted({name: None for name in names if name != "groups" and name not in known})
+    if not strangers:
+        return None
+    return ("debs has {labels}, which image/packages.toml does not name. Write {names} there, in a group, " +
+            "with a reason, and lock it: `tools/bazel run //rules/debian:update -- {words}`. If a name is " +
+            "misspelt, correct it.").format(
+        labels = ", ".join(["@debian//" + name for name in strangers]),
+        names = ", ".join(strangers),
+        words = " ".join(strangers),
+    )
+
 def _service_impl(ctx):
     fault = service_fault(ctx.attr)
     if fault:

@@ -1,12 +1,13 @@
 """Everything that a service needs around its image, by one macro."""
 
+load("@debian//:packages.bzl", DEBS = "PACKAGES")
 load("@rules_oci//oci:defs.bzl", "oci_image", "oci_image_index", "oci_load")
 load("@rules_python//python:defs.bzl", "py_binary")
 load(":layer.bzl", "layer")
 load(":platform_image.bzl", "platform_image")
 load(":recipe.bzl", "ARCHITECTURES", "ENVIRONMENT", "EXCLUSIONS", "INTERPRETER", "LAYERS", "PACKAGES", "PLATFORMS", "SHARED", "SOURCES")
 load(":repacked.bzl", "repacked")
-load(":service.bzl", "service_rule")
+load(":service.bzl", "debs_fault", "service_rule")
 load(":stamp.bzl", "if_stamped", "stamp")
 load(":supply_chain.bzl", "supply_chain")
 
@@ -73,6 +74,9 @@ def service_image(
             name,
             ", ".join(taken),
         ))
+    fault = debs_fault(debs, DEBS)
+    if fault:
+        fail("//{}:{}: {}".format(native.package_name(), name, fault))
     variables = ENVIRONMENT | {"HOST": "0.0.0.0", "PORT": str(port)} | environment
     described = {
         "org.opencontainers.image.base.name": "scratch",

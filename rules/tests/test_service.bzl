@@ -1,7 +1,7 @@
 """Tests of what is said of a wrong definition of a service."""
 
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
-load("//rules/private:service.bzl", "repeated", "service_fault")
+load("//rules/private:service.bzl", "debs_fault", "repeated", "service_fault")
 
 _GOOD = {
     "live_path": "/health/live",
@@ -60,6 +60,18 @@ def _two_services_of_one_name_are_both_named_impl(ctx):
 
 two_services_of_one_name_are_both_named_test = unittest.make(_two_services_of_one_name_are_both_named_impl)
 
+def _a_debian_package_that_nobody_named_is_told_of_impl(ctx):
+    env = unittest.begin(ctx)
+    known = ["tzdata", "libbz2-1.0"]
+    fault = debs_fault(["@debian//new", "@debian//tzdata", "@debian//newer:newer", ":z"], known) or ""
+    asserts.true(env, fault.startswith("debs has @debian//new, @debian//newer, which image/packages.toml "), fault)
+    asserts.true(env, "`tools/bazel run //rules/debian:update -- new newer`" in fault, fault)
+    asserts.equals(env, None, debs_fault(["@debian//libbz2-1.0", "@debian//groups:base", "@other//x", "//:y"], known))
+    asserts.equals(env, None, debs_fault(select({"//conditions:default": ["@debian//new"]}), known))
+    return unittest.end(env)
+
+a_debian_package_that_nobody_named_is_told_of_test = unittest.make(_a_debian_package_that_nobody_named_is_told_of_impl)
+
 def service_tests(name):
     """Makes the tests.
 
@@ -72,4 +84,5 @@ def service_tests(name):
         each_fault_says_what_was_expected_and_what_came_test,
         every_fault_is_told_at_once_test,
         two_services_of_one_name_are_both_named_test,
+        a_debian_package_that_nobody_named_is_told_of_test,
     )

@@ -30,6 +30,11 @@ unlocked = rule(
 )
 '''
 
+_PACKAGES = '''"""What can be asked for: what the lock has, and what it should have."""
+
+PACKAGES = {}
+'''
+
 _CPUS = {"amd64": "x86_64", "arm64": "aarch64"}
 
 def package_repository(hub, name, architecture):
@@ -76,6 +81,11 @@ alias(
         for group, names in sorted(ctx.attr.groups.items())
     ]))
     ctx.file("BUILD.bazel", "")
+    ctx.file("packages.bzl", _PACKAGES.format(json.encode_indent(
+        sorted(ctx.attr.packages.keys() + ctx.attr.missing),
+        prefix = "",
+        indent = "    ",
+    )))
 
 debian_hub = repository_rule(
     implementation = _debian_hub_impl,
