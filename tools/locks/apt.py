@@ -1,11 +1,13 @@
 """What this machine's apt is configured with: mirrors, the snapshot archive, proxies."""
 
+import base64
+import http.client
 import os
 import re
 import subprocess
-import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from urllib.parse import unquote, urlsplit
 
 from tools.locks.error import LockError
 
@@ -79,18 +81,53 @@ def transport() -> list[str]:
 
 
 def answering(uris: Iterable[str], suite: str) -> tuple[list[str], list[str]]:
-    """Splits base URIs into those that serve a suite, and a line each of why the others do not."""
+    """Splits base URIs into those that serve a suite, and a line each of why the others do not.
+
+    They are asked as apt asks them: with the name and password of their own, by apt's proxy. No
+    line shows a password.
+    """
     good: list[str] = []
     bad: list[str] = []
     for uri in uris:
         if not uri.startswith(("http://", "https://")):
             good.append(uri)
             continue
-        release = f"{uri}/dists/{suite}/InRelease"
+        bare, headers = _without_login(uri)
+        release = f"{bare}/dists/{suite}/InRelease"
         try:
-            with urllib.request.urlopen(release, timeout=20) as answer:
+            request = urllib.request.Request(release, headers=headers)
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler(_proxy(bare)))
+            with opener.open(request, timeout=20) as answer:
                 answer.read(1)
             good.append(uri)
-        except (urllib.error.URLError, OSError) as error:
-            bad.append(f"{release}: {getattr(error, 'reason', error)}")
+        # What is no HTTP at all is neither of the former.
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = str(getattr(error, "reason", error)).strip()
+            bad.append(f"{release}: {reason or type(error).__name__}")
     return good, bad
+
+
+def _without_login(uri: str) -> tuple[str, dict[str, str]]:
+    """A URI without the name and password in it, and the header that says them (RFC 7617)."""
+    scheme, _, rest = uri.partition("://")
+    place, slash, path = rest.partition("/")
+    login, at, host = place.rpartition("@")
+    if not at:
+        return uri, {}
+    said = base64.b64encode(unquote(login).encode()).decode()
+    return f"{scheme}://{host}{slash}{path}", {"Authorization": f"Basic {said}"}
+
+
+def _proxy(uri: str) -> dict[str, str] | None:
+    """The proxy that apt's configuration has for a URI; None where it has none (apt.conf(5))."""
+    scheme, host = urlsplit(uri).scheme, urlsplit(uri).hostname
+    try:
+        dump = _output(["apt-config", "dump", "--format", "%F %v%n", "Acquire"])
+    except LockError:
+        return None
+    settings = dict(line.partition(" ")[::2] for line in dump.splitlines())
+    for kind in (scheme, "http"):
+        name = f"Acquire::{kind}::Proxy"
+        if found := settings.get(f"{name}::{host}") or settings.get(name):
+            return {} if found == "DIRECT" else {scheme: found}
+    return None
