@@ -5,6 +5,8 @@ others with their sizes and SHA-256: `root.tar.gz` is the builder root, `reposit
 entries of Bazel's repository cache, `wheels/...` are the wheels that were fetched.
 """
 
+import contextlib
+import fcntl
 import gzip
 import hashlib
 import io
@@ -12,10 +14,12 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -122,16 +126,57 @@ def unpack(bundle: Path, *, builder: Path, cache: Path) -> None:
             manifest = _manifest(bundle, archive)
             mark = cache / "bundles" / hashlib.sha256(manifest).hexdigest()
             members = _checked(bundle, manifest, builder)
-            if mark.exists() and stages.reached(builder, tests=True):
+            if _is_there(mark, builder):
                 return
-            say(f"unpacking {bundle.name}, once")
-            for member in members:
-                _place(bundle, archive, member, builder, cache)
+            with terminable(), _alone(builder):
+                if _is_there(mark, builder):
+                    return
+                say(f"unpacking {bundle.name}, once")
+                for member in members:
+                    _place(bundle, archive, member, builder, cache)
+                mark.parent.mkdir(exist_ok=True)
+                mark.touch()
     except (OSError, tarfile.TarError, EOFError) as error:
         raise BuilderError(f"{bundle}: expected a bundle, and could not read it: {error}") from None
-    mark.parent.mkdir(exist_ok=True)
-    mark.touch()
     say("unpacked")
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP end the program as Ctrl-C does: cleaning up on the way out."""
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _alone(builder: Path) -> Iterator[None]:
+    """Waits for others who make the root, by the lock that `root.make` has; removes what died."""
+    builder.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{builder}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another tools/bazel is making the builder root; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        for dead in builder.parent.glob(f"{builder.name}.partial-*"):
+            shutil.rmtree(dead)
+        yield
+
+
+def _is_there(mark: Path, builder: Path) -> bool:
+    return mark.exists() and stages.reached(builder, tests=True)
 
 
 def say(text: str) -> None:
@@ -279,7 +324,6 @@ def _place_root(bundle: Path, source: IO[bytes], member: Member, builder: Path) 
             f"{builder} lacks what tests call, and what {bundle} holds may be of other versions. "
             f"End Bazel (tools/bazel shutdown), remove {builder}, and try again."
         )
-    builder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=builder.parent, prefix=f"{builder.name}.partial-"))
     owner = "--numeric-owner" if os.geteuid() == 0 else "--no-same-owner"
     command = ["tar", "-x", "-z", "-p", owner, "-C", str(partial)]

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tools.debian.builder import bundle, command
 from tools.debian.builder.error import BuilderError
+from tools.locks.error import LockError
 
 # Everything that a build or a test of this repository reads is fetched by analysing it.
 _FETCH = ["build", "--nobuild", "--noshow_progress", "//..."]
@@ -22,8 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", command.WORKSPACE))
     target = Path(os.environ.get("BUILD_WORKING_DIRECTORY", Path.cwd()), options.file)
     try:
-        return _bundle(target, workspace, options.lock)
-    except BuilderError as error:
+        with bundle.terminable():
+            return _bundle(target, workspace, options.lock)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (BuilderError, LockError) as error:
         bundle.say(str(error))
         return 1
     except OSError as error:

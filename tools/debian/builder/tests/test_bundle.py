@@ -1,16 +1,23 @@
 """Bundles: what goes in comes out, the same bytes every time, and nothing torn gets in."""
 
+import contextlib
 import errno
 import hashlib
 import io
 import json
 import os
+import signal
+import subprocess
 import tarfile
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tools.debian.builder import bundle, stages
+from tools.debian.builder import bundle, bundler, command, stages
 from tools.debian.builder.command import split_bundle
 from tools.debian.builder.error import BuilderError
 
@@ -103,6 +110,69 @@ def test_unpacking_twice_reads_only_the_manifest(tmp_path: Path, builder: Path, 
         torn.truncate(20_000)
     bundle.unpack(file, builder=root, cache=cache)
     assert not (root / "usr/bin/program").exists()
+
+
+def test_two_at_once_unpack_it_once(
+    tmp_path: Path, builder: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, cache = elsewhere(tmp_path, builder)
+    make, both = tempfile.mkdtemp, threading.Barrier(2)
+
+    def together(**options: Any) -> str:
+        # Where both come here they begin together; one that comes alone goes on.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(1)
+        return str(make(**options))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", together)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(bundle.unpack, file, builder=root, cache=cache) for _ in range(2)]
+
+    assert [call.exception() for call in calls] == [None, None]
+    assert not list(cache.glob("**/*partial*"))
+
+
+def test_what_one_that_was_killed_has_left_is_removed(
+    tmp_path: Path, builder: Path, file: Path
+) -> None:
+    root, cache = elsewhere(tmp_path, builder)
+    (root.parent / f"{root.name}.partial-killed/usr").mkdir(parents=True)
+
+    bundle.unpack(file, builder=root, cache=cache)
+
+    assert not list(cache.glob("**/*partial*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_writing_leaves_nothing(
+    tmp_path: Path,
+    builder: Path,
+    cache: Path,
+    locks: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    def interrupted(source: Path, target: Path) -> None:
+        target.write_bytes(b"half of " + os.fsencode(source))
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", 0))
+    monkeypatch.setattr(command, "prepare", lambda *_, **__: None)
+    monkeypatch.setattr(command, "place", lambda _: builder)
+    monkeypatch.setattr(command, "cache_folder", lambda _: cache)
+    monkeypatch.setattr(bundle, "_pack", interrupted)
+    target = tmp_path / "out/some.bundle"
+    target.parent.mkdir()
+    words = [str(target), *(f"--lock={lock}" for lock in locks)]
+
+    # The interpreter's own way of ending, or the program's: either gives the same exit code.
+    try:
+        code: int | str | None = bundler.main(words)
+    except SystemExit as end:
+        code = end.code
+
+    assert code == 128 + number
+    assert not list(target.parent.iterdir())
 
 
 def test_a_root_without_what_tests_call_is_not_mixed_with_another(
