@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pwd
 import shutil
 import time
 from collections.abc import Mapping
@@ -20,7 +21,11 @@ def place(environment: Mapping[str, str], workspace: Path, service: str) -> Path
     """The folder of a service in a checkout (XDG Base Directory, section 3): no two share one."""
     base = environment.get("XDG_CACHE_HOME", "")
     if not base.startswith("/"):
-        base = f"{environment.get('HOME') or Path.home()}/.cache"
+        home = environment.get("HOME", "")
+        if not home.startswith("/"):
+            # Not Path.home(), to which an empty HOME is the root of the file system.
+            home = pwd.getpwuid(os.getuid()).pw_dir
+        base = f"{home}/.cache"
     key = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:12]
     return Path(base, "bazel-dev", f"{workspace.name}-{key}", service)
 

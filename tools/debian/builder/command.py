@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -80,11 +81,12 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 def home_folder(environment: Mapping[str, str]) -> Path | None:
     """The person's folder: HOME, else what the user database says; None where neither knows."""
-    if home := environment.get("HOME"):
+    if (home := environment.get("HOME", "")).startswith("/"):
         return Path(home)
+    # Not Path.home(), to which an empty HOME is the root of the file system.
     try:
-        return Path.home()
-    except RuntimeError:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
         return None
 
 
@@ -248,6 +250,9 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
         view = ["--unshare-net", *view]
     wrapped = [*_bubblewrap(builder), *view, "--info-fd", str(writing)]
     environment = dict(os.environ)
+    if home:
+        # Where the cache is follows from it in there as well: an empty one would be /.
+        environment["HOME"] = str(home)
     environment["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
     if registry := npm.registry(environment, cache / "npm-registry"):
         environment["NPM_CONFIG_REGISTRY"] = registry

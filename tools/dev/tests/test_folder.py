@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ def test_it_lies_in_the_cache_folder_and_each_checkout_and_service_has_its_own()
     assert one != place(environment, Path("/src/app"), "b")
     assert place({"HOME": "/home/me"}, Path("/src/app"), "a").is_relative_to("/home/me/.cache")
     assert place({"XDG_CACHE_HOME": "x", "HOME": "/h"}, Path("/a"), "a").is_relative_to("/h/.cache")
+
+
+@pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "here"}])
+def test_without_a_home_the_user_database_says_where_it_is(
+    home: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "")
+    own = pwd.getpwuid(os.getuid()).pw_dir
+    assert place(home, Path("/src/app"), "a").is_relative_to(f"{own}/.cache")
 
 
 def test_nobody_else_may_look_into_it(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """What the person typed reaches Bazel, and signals and exit codes come back."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -45,13 +47,22 @@ def test_without_a_home_the_user_database_says_where_the_cache_is() -> None:
     assert command.cache_folder({}) == Path.home() / ".cache/bazel-debian"
 
 
+@pytest.mark.parametrize("home", ["", "somewhere"])
+def test_a_home_that_is_no_folder_is_none(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    own = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    assert command.cache_folder(os.environ) == own / ".cache/bazel-debian"
+
+
 def test_a_user_without_any_home_is_told_of_xdg_cache_home(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def unknown() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    def unknown(user: int) -> NoReturn:
+        raise KeyError(f"getpwuid(): uid not found: {user}")
 
-    monkeypatch.setattr(Path, "home", unknown)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
 
