@@ -10,6 +10,8 @@ import os
 import struct
 from pathlib import Path
 
+from tools.debian.builder.error import BuilderError
+
 PASSWORD = "changeit"
 
 _BEGIN = "-----BEGIN CERTIFICATE-----"
@@ -29,8 +31,10 @@ def bundle(builder: Path) -> Path | None:
 
 
 def encode(pem: str) -> bytes:
-    """The certificates of a PEM bundle as a JKS trust store."""
+    """The certificates of a PEM bundle as a JKS trust store; raises `ValueError` for none."""
     certificates = [binascii.a2b_base64(part.split(_END)[0]) for part in pem.split(_BEGIN)[1:]]
+    if not certificates:
+        raise ValueError(f"no {_BEGIN} in it")
     store = struct.pack(">III", 0xFEEDFEED, 2, len(certificates))
     for number, certificate in enumerate(certificates):
         store += struct.pack(">I", 2) + _utf(f"ca{number}") + struct.pack(">Q", 0)
@@ -45,7 +49,10 @@ def _utf(text: str) -> bytes:
 
 
 def ensure(cache: Path, builder: Path) -> Path | None:
-    """The trust store for the bundle in force, made where it is missing; None without a bundle."""
+    """The trust store for the bundle in force, made where it is missing; None without a bundle.
+
+    Raises `BuilderError` for a file that is no bundle.
+    """
     source = bundle(builder)
     if source is None:
         return None
@@ -53,6 +60,12 @@ def ensure(cache: Path, builder: Path) -> Path | None:
     store = cache / f"trust-{hashlib.sha256(pem.encode()).hexdigest()[:16]}.jks"
     if not store.exists():
         beside = store.with_suffix(f".{os.getpid()}")
-        beside.write_bytes(encode(pem))
+        try:
+            beside.write_bytes(encode(pem))
+        except ValueError as error:
+            raise BuilderError(
+                f"{source}: expected certificates in PEM, whole ones: {error}. Mend the file, or "
+                "name another in SSL_CERT_FILE"
+            ) from None
         beside.rename(store)
     return store

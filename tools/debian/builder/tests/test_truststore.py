@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools.debian.builder import truststore
+from tools.debian.builder.error import BuilderError
 
 CERTIFICATES = [b"first certificate", b"second"]
 PEM = "".join(
@@ -57,6 +58,20 @@ def test_a_changed_bundle_makes_a_new_store(
     assert second is not None
     assert first != second
     assert len(decode(second.read_bytes())) == 4
+
+
+@pytest.mark.parametrize("pem", ["no certificate", PEM[: PEM.index("Zm") + 7]])
+def test_a_bundle_that_is_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pem: str
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+
+    with pytest.raises(BuilderError, match=rf"{bundle}: expected certificates in PEM.*SSL_CERT_F"):
+        truststore.ensure(tmp_path, tmp_path)
+
+    assert list(tmp_path.iterdir()) == [bundle]
 
 
 def test_without_any_bundle_of_the_machine_the_builder_root_has_one(
