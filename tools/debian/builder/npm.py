@@ -4,6 +4,7 @@ Where no file names one, npm's own default counts. Asking npm takes a third of a
 answer does not change, so it is kept.
 """
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -52,7 +53,8 @@ def _default(kept: Path) -> str | None:
     answer = done.stdout.strip()
     if done.returncode or not answer.startswith(("http://", "https://")):
         return None
-    beside = kept.with_suffix(".new")
+    # Two builds at once have a file each.
+    beside = kept.with_suffix(f".{os.getpid()}")
     beside.write_text(answer, encoding="utf-8")
     beside.rename(kept)
     return answer

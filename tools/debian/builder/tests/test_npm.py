@@ -1,5 +1,6 @@
 """The npm registry is the one that npm itself would ask."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,28 @@ def test_where_no_file_names_one_npm_is_asked_once(machine: Path) -> None:
 
     assert npm.registry({}, machine / "kept", machine) == "https://default/"
     assert npm.registry({}, machine / "other", machine) is None
+
+
+def test_two_builds_at_once_both_get_the_answer(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine / "npm").write_text("#!/bin/sh\necho https://default/\n")
+    (machine / "npm").chmod(0o755)
+    rename = Path.rename
+
+    def later(beside: Path, kept: Path) -> Path:
+        # The other one has asked as well, and is done first.
+        if (child := os.fork()) == 0:
+            monkeypatch.setattr(Path, "rename", rename)
+            code = 2
+            try:
+                code = int(npm.registry({}, kept, machine) != "https://default/")
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        return rename(beside, kept)
+
+    monkeypatch.setattr(Path, "rename", later)
+
+    assert npm.registry({}, machine / "kept", machine) == "https://default/"
+    assert sorted(path.name for path in machine.iterdir() if path.is_file()) == ["kept", "npm"]
