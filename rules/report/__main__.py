@@ -38,7 +38,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder, zip or file of advisories in OSV's format; without one none are looked at",
     )
     parser.add_argument(
-        "--max-age", type=int, default=14, metavar="DAYS", help="how old advisories may be"
+        "--max-age",
+        type=advisories.days,
+        default=14,
+        metavar="DAYS",
+        help="how old advisories may be",
     )
     parser.add_argument("--ignore", type=Path, metavar="FILE", help="TOML of what does not count")
     parser.add_argument(

@@ -1,9 +1,13 @@
 """A collection of advisories: a folder or zip of JSON files, or OSV's own export."""
 
+import argparse
+import http.client
 import json
+import lzma
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +19,10 @@ from rules.scan.error import ScanError
 from rules.scan.osv import Advisory
 
 _SECONDS = 60
+_MOST_DAYS = 36500
+# What zipfile raises for an archive that is damaged, locked by a password, or packed in a way that
+# it does not know.
+_UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,13 @@ class Collection:
 
     advisories: tuple[Advisory, ...]
     newest: datetime
+
+
+def days(text: str) -> int:
+    """A number of days on a command line; raises `argparse.ArgumentTypeError` for anything else."""
+    if not text.isdecimal() or int(text) > _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"expected days, 0 to {_MOST_DAYS}, got {text}")
+    return int(text)
 
 
 def read(places: Iterable[Path], now: datetime, oldest: timedelta) -> Collection:
@@ -59,7 +74,7 @@ def _documents(place: Path) -> Iterator[tuple[str, object]]:
                         yield f"{place}:{name}", _json(archive.read(name), f"{place}:{name}")
         else:
             yield str(place), _json(place.read_bytes(), str(place))
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+    except _UNREADABLE as error:
         raise ScanError(f"{place}: cannot be read: {error}") from None
 
 
@@ -86,11 +101,11 @@ def fetch(url: str, ecosystems: Iterable[str], folder: Path) -> list[Path]:
             ):
                 while block := answer.read(1 << 20):
                     out.write(block)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             raise ScanError(
-                f"{source}: cannot be fetched: {reason}. Where OSV is out of reach, name a folder "
-                "or zip of its advisories with --advisories"
+                f"{source}: cannot be fetched: {str(reason).strip()}. Where OSV is out of reach, "
+                "name a folder or zip of its advisories with --advisories"
             ) from None
         files.append(target)
     return files

@@ -61,26 +61,38 @@ def _read(document: Any) -> Advisory:
     if not isinstance(identifier, str) or not identifier:
         raise ValueError(f"id is {identifier!r}")
     # Debian's records of one CVE name it as what they follow; others name several there.
-    upstream = document.get("upstream") or []
+    upstream = _texts(document.get("upstream"))
     score, rating = _severity(document)
     return Advisory(
         identifier=identifier,
         names=frozenset(
             [
                 identifier,
-                *(document.get("aliases") or []),
+                *_texts(document.get("aliases")),
                 *(upstream if len(upstream) == 1 else []),
             ]
         ),
         modified=time(modified),
         withdrawn=bool(document.get("withdrawn")),
-        summary=document.get("summary") or (document.get("details") or "").partition("\n")[0],
+        summary=_text(document.get("summary") or document.get("details") or "").partition("\n")[0],
         score=score,
         rating=rating,
         affected=tuple(
             _affected(each) for each in document.get("affected") or [] if each.get("package")
         ),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, got {value!r}")
+    return value
+
+
+def _texts(value: object) -> list[str]:
+    if not isinstance(value, list | None):
+        raise TypeError(f"expected a list of texts, got {value!r}")
+    return [_text(each) for each in value or []]
 
 
 def time(text: str) -> datetime:
@@ -95,10 +107,10 @@ def _affected(value: Mapping[str, Any]) -> Affected:
     return Affected(
         ecosystem=ecosystem,
         release=release,
-        name=package["name"],
-        versions=frozenset(value.get("versions") or []),
+        name=_text(package["name"]),
+        versions=frozenset(_texts(value.get("versions"))),
         intervals=tuple(
-            tuple(item for event in each["events"] for item in event.items())
+            tuple((kind, _text(at)) for event in each["events"] for kind, at in event.items())
             for each in value.get("ranges") or []
             if each["type"] in {"ECOSYSTEM", "SEMVER"}
         ),

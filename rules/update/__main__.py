@@ -54,7 +54,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder, zip or file of advisories in OSV's format: say which are fixed",
     )
     parser.add_argument(
-        "--max-age", type=int, default=14, metavar="DAYS", help="how old advisories may be"
+        "--max-age",
+        type=advisories.days,
+        default=14,
+        metavar="DAYS",
+        help="how old advisories may be",
     )
     parser.add_argument("--package", required=True, help=argparse.SUPPRESS)
     return parser

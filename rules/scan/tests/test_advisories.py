@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from rules.scan.advisories import Collection
 from rules.scan.error import ScanError
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
+# A chunk that is shorter than it says (RFC 9112, section 7.1).
+CUT_OFF = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf"
 GOOD = {"id": "X-1", "modified": "2026-11-26T00:00:00Z", "affected": []}
 
 
@@ -92,6 +95,31 @@ def test_a_zip_with_a_broken_member_is_refused(tmp_path: Path) -> None:
         read(packed)
 
 
+def test_a_zip_whose_members_no_longer_unpack_is_refused(tmp_path: Path) -> None:
+    packed = tmp_path / "some.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+        target.writestr("one.json", json.dumps(GOOD))
+    content = bytearray(packed.read_bytes())
+    # The first byte of the member's data: a kind of block that there is none of.
+    content[30 + len("one.json")] |= 0b110
+    packed.write_bytes(content)
+
+    with pytest.raises(ScanError, match=r"some\.zip: cannot be read: Error -3"):
+        read(packed)
+
+
+def test_a_zip_that_is_locked_by_a_password_is_refused(tmp_path: Path) -> None:
+    packed = archive(tmp_path / "some.zip", one=json.dumps(GOOD))
+    content = bytearray(packed.read_bytes())
+    # Bit 0 of the flags, in the member's own header and in the directory's.
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    packed.write_bytes(content)
+
+    with pytest.raises(ScanError, match=r"some\.zip: cannot be read: .* is encrypted"):
+        read(packed)
+
+
 def test_a_place_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="nowhere: cannot be read"):
         read(tmp_path / "nowhere")
@@ -106,6 +134,18 @@ def test_a_place_that_is_not_there_is_refused(tmp_path: Path) -> None:
         {"id": "X-1", "modified": "yesterday"},
         {"id": "X-1", "modified": "2026-11-26T00:00:00Z", "affected": [{"package": {"name": "a"}}]},
         {"spdxVersion": "SPDX-2.3"},
+        GOOD | {"aliases": "CVE-1"},
+        GOOD | {"summary": 1},
+        GOOD | {"affected": [{"package": {"ecosystem": "PyPI", "name": 1}}]},
+        GOOD
+        | {
+            "affected": [
+                {
+                    "package": {"ecosystem": "PyPI", "name": "a"},
+                    "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": 0}]}],
+                }
+            ]
+        },
     ],
 )
 def test_what_is_no_advisory_is_refused_by_its_name(tmp_path: Path, value: object) -> None:
@@ -114,6 +154,26 @@ def test_what_is_no_advisory_is_refused_by_its_name(tmp_path: Path, value: objec
 
     with pytest.raises(ScanError, match=r"other\.json: expected an advisory in OSV's format"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n", CUT_OFF])
+def test_an_answer_that_is_none_is_an_error_that_says_what_else_to_do(
+    tmp_path: Path, answer: bytes
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(ScanError, match=r"PyPI/all\.zip: cannot be fetched: .*--advisories"):
+            advisories.fetch(url, ["PyPI"], tmp_path)
+        thread.join()
 
 
 @contextmanager
