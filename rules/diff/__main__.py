@@ -85,8 +85,11 @@ def main(arguments: Sequence[str]) -> int:
         if options.html:
             page = base / options.html
             beside = page.with_name(f"{page.name}.partial")
-            beside.write_text(rendering.as_html(report))
-            beside.rename(page)
+            try:
+                beside.write_text(rendering.as_html(report))
+                beside.replace(page)
+            finally:
+                beside.unlink(missing_ok=True)
     except UnreadableError as error:
         _progress("")
         print(f"ERROR: {error}", file=sys.stderr)

@@ -48,7 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--osv", default=_OSV, metavar="URL", help="where OSV's export is")
     parser.add_argument(
-        "--max-age", type=int, default=14, metavar="DAYS", help="how old advisories may be"
+        "--max-age",
+        type=advisories.days,
+        default=14,
+        metavar="DAYS",
+        help="how old advisories may be",
     )
     parser.add_argument(
         "--newer",
@@ -150,8 +154,11 @@ def _newer(contents: Contents) -> list[tuple[str, str, str]]:
 
 def _write(file: Path, text: str) -> None:
     beside = file.with_name(f"{file.name}.partial")
-    beside.write_text(text)
-    beside.rename(file)
+    try:
+        beside.write_text(text)
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _other(name: str, sbom: Path, rest: Sequence[str], folder: Path) -> int:

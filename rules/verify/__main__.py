@@ -295,8 +295,11 @@ def _statement(
 def _write(path: Path, report: Report, sources: Sources, target: str, flags: Sequence[str]) -> None:
     made = _statement(report, sources, target, flags)
     beside = path.with_name(f"{path.name}.partial")
-    beside.write_text(statement.text(made))
-    beside.rename(path)
+    try:
+        beside.write_text(statement.text(made))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _conclusion(report: Report, sources: Sources, own: str, stated: str) -> str:

@@ -107,6 +107,13 @@ def test_difference_is_one_and_a_page_is_written(
     assert document["differences"][0]["where"][-1] == "/<script>"
 
 
+def test_page_that_cannot_be_written_leaves_nothing(here: Path) -> None:
+    image(here / "A", ITEMS)
+    (here / "page.html/inside").mkdir(parents=True)
+    assert main(["A", "A", "--html", "page.html"]) == 2
+    assert not list(here.glob("*.partial"))
+
+
 def test_many_differences_of_one_kind_are_counted(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -248,3 +248,21 @@ def test_another_scanner_that_is_missing_is_named(
 
     assert scan("--with=trivy") == UNKNOWN
     assert "trivy is not in PATH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("days", ["-1", "soon", "99999999999"])
+def test_days_that_are_none_are_a_wrong_option(
+    scan: Scan, capsys: pytest.CaptureFixture[str], days: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        scan(f"--max-age={days}")
+
+    assert ended.value.code == UNKNOWN
+    assert f"expected days, 0 to 36500, got {days}" in capsys.readouterr().err
+
+
+def test_a_result_that_cannot_be_written_leaves_nothing(scan: Scan, tmp_path: Path) -> None:
+    (tmp_path / "folder/inside").mkdir(parents=True)
+
+    assert scan("--output=folder") == UNKNOWN
+    assert not list(tmp_path.rglob("*.partial"))

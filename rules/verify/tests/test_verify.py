@@ -179,6 +179,17 @@ def test_statement_names_subject_commit_and_locks(checkout: Path, tmp_path: Path
     assert [each["name"] for each in dependencies[1:]] == ["requirements_lock.txt"]
 
 
+@pytest.mark.usefixtures("checkout")
+def test_a_statement_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index(tmp_path / "built")
+    (tmp_path / "statement.json/inside").mkdir(parents=True)
+
+    assert "statement.json" in refused(tmp_path, capsys, "built", "--statement", "statement.json")
+    assert not list(tmp_path.glob("*.partial"))
+
+
 def test_no_statement_is_written_of_a_difference(tmp_path: Path) -> None:
     index(tmp_path / "built")
     index(tmp_path / "published", content="2")
