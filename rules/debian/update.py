@@ -5,6 +5,7 @@ Mirrors come from this machine's apt configuration, or from `DEBIAN_MIRRORS` and
 """
 
 import argparse
+import contextlib
 import email.utils
 import json
 import os
@@ -16,6 +17,7 @@ import tomllib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tools.locks import apt
 from tools.locks.error import LockError
@@ -256,9 +258,26 @@ class Archive:
         return stamps
 
 
+def _wishes(folder: Path) -> dict[str, Any]:
+    """What a folder's packages.toml says; raises `UpdateError` where it is none."""
+    file = folder / "packages.toml"
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UpdateError(f"{file}: expected TOML: {error}") from None
+
+
+def _names(wishes: Mapping[str, Any], key: str, folder: Path) -> list[str]:
+    """A list of names in packages.toml; raises `UpdateError` where there is none."""
+    found = wishes.get(key)
+    if not found or not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise UpdateError(f"{folder}/packages.toml: {key} is {found!r}; expected a list of names")
+    return found
+
+
 def wanted(folder: Path) -> set[str]:
-    """The packages that a folder's packages.toml lists."""
-    wishes = tomllib.loads((folder / "packages.toml").read_text())
+    """The packages that a folder's packages.toml lists; raises `UpdateError` as `resolve`."""
+    wishes = _wishes(folder)
     return {name for layer in wishes.values() if isinstance(layer, dict) for name in layer}
 
 
@@ -268,19 +287,33 @@ def resolve(folder: Path, named: Sequence[str] = ()) -> tuple[list[Package], str
     `named` are those whose versions may change; all, where none is named.
 
     Raises:
-        UpdateError: apt fails, or the archive lacks a package.
+        UpdateError: packages.toml says too little, apt fails, or the archive lacks a package.
     """
     if not KEYRING.exists():
         raise UpdateError(f"{KEYRING} is missing: apt-get install debian-archive-keyring")
-    wishes = tomllib.loads((folder / "packages.toml").read_text())
-    names = wanted(folder)
+    wishes, names = _wishes(folder), wanted(folder)
+    suites, architectures = (_names(wishes, key, folder) for key in ("suites", "architectures"))
     with tempfile.TemporaryDirectory(prefix="debian-update-") as scratch:
-        archive = Archive(Path(scratch), wishes["suites"], wishes["architectures"])
+        archive = Archive(Path(scratch), suites, architectures)
         offers = list(followed(archive.packages(), wishes.get("metapackages", [])))
         if named:
             offers = kept(offers, read_lock(folder / "lock.json"), named)
-        packages = choose(names, wishes["architectures"], offers)
+        packages = choose(names, architectures, offers)
         return packages, render(packages, archive.snapshots())
+
+
+def _write(texts: Mapping[Path, str]) -> None:
+    """Replaces files, each in one step, when all of them are written."""
+    beside = {file: file.with_suffix(".new") for file in texts}
+    try:
+        for file, text in texts.items():
+            beside[file].write_text(text)
+        for file, new in beside.items():
+            new.replace(file)
+    finally:
+        for new in beside.values():
+            with contextlib.suppress(OSError):
+                new.unlink()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -300,15 +333,14 @@ def main(arguments: Sequence[str]) -> int:
             )
         folders = [name for name in FOLDERS if not named or lists[name].intersection(named)]
         resolved = {name: resolve(workspace / name, named) for name in folders}
-    except (UpdateError, LockError) as error:
-        print(f"update: {error}", file=sys.stderr)
+        locks = {name: workspace / name / "lock.json" for name in folders}
+        before = {name: read_lock(lock) for name, lock in locks.items()}
+        _write({locks[name]: text for name, (_, text) in resolved.items()})
+    except (UpdateError, LockError, OSError) as error:
+        print(f"update: {error}. No lock was written", file=sys.stderr)
         return 1
-    for name, (new, text) in resolved.items():
-        lock = workspace / name / "lock.json"
-        old = read_lock(lock)
-        beside = lock.with_suffix(".new")
-        beside.write_text(text)
-        beside.rename(lock)
+    for name, (new, _) in resolved.items():
+        old = before[name]
         print(f"{name}:", "\n".join(changes(old, new)) or "nothing changed", sep="\n")
         moved = {one.name for one in set(old).difference(new)} & lists[name] - set(named)
         if named and moved:

@@ -45,11 +45,14 @@ def resolve(
     """
     debs = [] if only == WHEELS else debian.FOLDERS if folders is None else folders
     requirements = [] if only == DEBIAN else wheels.FOLDERS if folders is None else folders
-    listed = {
-        name: debian.wanted(workspace / name)
-        for name in debs
-        if (workspace / name / "packages.toml").exists()
-    }
+    try:
+        listed = {
+            name: debian.wanted(workspace / name)
+            for name in debs
+            if (workspace / name / "packages.toml").exists()
+        }
+    except debian.UpdateError as error:
+        raise RefusedError(str(error)) from None
     locked = {
         name: _locked(workspace / name)
         for name in requirements

@@ -122,3 +122,48 @@ def test_continuation_lines_are_not_fields() -> None:
         {"Package": "a", "Description": "short"},
         {"Package": "b"},
     ]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in update.FOLDERS:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "packages.toml").write_text(
+            'suites = ["trixie"]\narchitectures = ["amd64"]\n[base]\nlibc6 = "every program"\n'
+        )
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(update, "KEYRING", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<<<<<<< HEAD\n", "expected TOML: Invalid statement"),
+        ('suites = ["trixie"]\n', "architectures is None; expected a list of names"),
+        ('suites = "trixie"\narchitectures = ["amd64"]\n', "suites is 'trixie'; expected a list"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_named(
+    workspace: Path, capsys: pytest.CaptureFixture[str], text: str, expected: str
+) -> None:
+    (workspace / "image/packages.toml").write_text(text)
+
+    assert update.main([]) == 1
+
+    said = capsys.readouterr().err
+    assert f"{workspace}/image/packages.toml: {expected}" in said
+    assert "No lock was written" in said
+
+
+def test_where_one_lock_cannot_be_written_none_is(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(update, "resolve", lambda *_: ([LIBC], update.render([LIBC], {})))
+    # What the last one is written to on its way.
+    (workspace / update.FOLDERS[-1] / "lock.new/inside").mkdir(parents=True)
+
+    assert update.main([]) == 1
+
+    assert "Is a directory" in capsys.readouterr().err
+    assert not [*workspace.rglob("lock.json"), *workspace.glob("image/*.new")]
