@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.locks.error import LockError
+
 _SECTIONS = ("global", "download")
 
 
@@ -57,7 +59,10 @@ class Settings:
 
 
 def read(environment: Mapping[str, str], root: Path = Path("/")) -> Settings:
-    """What pip would do in an environment, on a machine whose file system begins at `root`."""
+    """What pip would do in an environment, on a machine whose file system begins at `root`.
+
+    Raises `LockError` for a file that pip could not read either.
+    """
     options = _options(environment, root)
 
     def words(name: str) -> tuple[str, ...]:
@@ -80,7 +85,11 @@ def _options(environment: Mapping[str, str], root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in _files(environment, root):
         parser = configparser.RawConfigParser()
-        parser.read(file, encoding="utf-8")
+        try:
+            parser.read(file, encoding="utf-8")
+        except (configparser.Error, OSError, UnicodeDecodeError) as error:
+            said = " ".join(str(error).split())
+            raise LockError(f"{file}: expected settings of pip: {said}. Mend the file") from None
         for section in _SECTIONS:
             if parser.has_section(section):
                 found |= {name.replace("_", "-"): value for name, value in parser.items(section)}

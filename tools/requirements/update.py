@@ -1,14 +1,17 @@
 """Resolves each requirements.in anew and writes requirements_lock.txt, for every CPU at once."""
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from tools.locks import wheels
 from tools.locks.error import LockError
@@ -41,10 +44,22 @@ def update(folder: Path, packages: list[str], uv: Path, run: Run) -> list[str]:
     Arguments and errors are those of `resolve`.
     """
     resolved = resolve(folder, packages, uv, run)
-    beside = folder / f".{LOCK}.new"
-    beside.write_text(resolved.text)
-    beside.replace(folder / LOCK)
+    write({folder: resolved})
     return changes(resolved.before, resolved.after)
+
+
+def write(resolved: Mapping[Path, Resolved]) -> None:
+    """Replaces the locks in some folders, each in one step, when all of them are written."""
+    beside = {folder / LOCK: folder / f".{LOCK}.new" for folder in resolved}
+    try:
+        for file, lock in zip(beside.values(), resolved.values(), strict=True):
+            file.write_text(lock.text)
+        for place, file in beside.items():
+            file.replace(place)
+    finally:
+        for file in beside.values():
+            with contextlib.suppress(OSError):
+                file.unlink()
 
 
 def resolve(folder: Path, packages: list[str], uv: Path, run: Run) -> Resolved:
@@ -132,8 +147,18 @@ def start(command: list[str], folder: Path, environment: dict[str, str]) -> int:
     return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
 
 
+def _known(packages: Iterable[str], resolved: Iterable[Resolved]) -> None:
+    """Raises `LockError` for a name that no lock has, old or new: uv passes over it."""
+    every = {name for lock in resolved for name in (*lock.before, *lock.after)}
+    if unknown := [name for name in packages if canonicalize_name(name) not in every]:
+        raise LockError(
+            f"no lock has {', '.join(unknown)}: expected a wheel of a {LOCK}, or one that a "
+            f"{_REQUIREMENTS} names"
+        )
+
+
 def main(arguments: list[str]) -> int:
-    """Updates the locks of the workspace that `bazel run` was started in."""
+    """Updates the locks of the workspace that `bazel run` was started in, all or none."""
     parser = argparse.ArgumentParser(prog=f"{_COMMAND} --", description=__doc__)
     parser.add_argument(
         "packages", nargs="*", help="those whose versions may change (all where none is named)"
@@ -143,14 +168,21 @@ def main(arguments: list[str]) -> int:
     if folder is None:
         print(f"start this with `{_COMMAND}`", file=sys.stderr)
         return 1
-    for name in FOLDERS:
-        place = Path(name, LOCK)
-        try:
-            changed = update(Path(folder, name), options.packages, program(), start)
-        except LockError as error:
-            print(f"{place}: {error}", file=sys.stderr)
-            return 1
-        print(f"{place}:", "\n".join(changed) or "nothing changed", sep="\n")
+    place = Path(LOCK)
+    try:
+        resolved = {}
+        for name in FOLDERS:
+            place = Path(name, LOCK)
+            resolved[name] = resolve(Path(folder, name), options.packages, program(), start)
+        place = Path(LOCK)
+        _known(options.packages, resolved.values())
+        write({Path(folder, name): lock for name, lock in resolved.items()})
+    except (LockError, OSError) as error:
+        print(f"{place}: {error}. No lock was written", file=sys.stderr)
+        return 1
+    for name, lock in resolved.items():
+        changed = changes(lock.before, lock.after)
+        print(f"{Path(name, LOCK)}:", "\n".join(changed) or "nothing changed", sep="\n")
     if not options.packages:
         print(f"All wheels were free to move. For one alone: {_COMMAND} -- NAME")
     return 0

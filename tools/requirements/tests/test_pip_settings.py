@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.locks.error import LockError
 from tools.requirements import pip_settings
 from tools.requirements.pip_settings import Settings
 
@@ -86,3 +87,10 @@ def test_certificates_and_proxy_reach_uv(root: Path) -> None:
     settings = pip_settings.read(environment, root)
     assert settings.uv_environment() == {"SSL_CERT_FILE": "/ca.pem", "ALL_PROXY": "http://p:1"}
     assert settings.uv_options() == [["--allow-insecure-host=h"]]
+
+
+@pytest.mark.parametrize("text", ["index-url = http://machine/\n", "[global]\na = 1\na = 2\n"])
+def test_a_file_that_pip_could_not_read_is_named(root: Path, text: str) -> None:
+    write(root, "etc/pip.conf", text)
+    with pytest.raises(LockError, match=rf"{root}/etc/pip\.conf: expected settings of pip: "):
+        pip_settings.read({}, root)

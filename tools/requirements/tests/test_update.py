@@ -106,3 +106,60 @@ def test_extra_indexes_are_asked_where_the_default_one_does_not_do(
 
 def test_versions_of_several_markers_are_told_together() -> None:
     assert changes({"a": "1"}, {"a": "1, 2"}) == ["  a 1 -> 1, 2"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in program.FOLDERS:
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / "requirements_lock.txt").write_text(locked(a="1"))
+    monkeypatch.setenv("BUILD_WORKSPACE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(program, "program", lambda: UV)
+    monkeypatch.setattr(program, "start", Resolver(locked(a="2", typing_extensions="1")).run)
+    return tmp_path
+
+
+def written(workspace: Path) -> set[str]:
+    return {file.read_text() for file in workspace.rglob("requirements_lock.txt")}
+
+
+def test_a_name_that_no_lock_has_is_refused(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["a", "fastappi"]) == 1
+
+    assert "no lock has fastappi: expected a wheel of a requirements_" in capsys.readouterr().err
+    assert written(workspace) == {locked(a="1")}
+    # One that is new is known, however it is spelt.
+    assert program.main(["a", "Typing.Extensions"]) == 0
+
+
+def test_where_one_lock_fails_none_is_written(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = Resolver(locked(a="2")), Resolver("half", code=2)
+
+    def start(command: list[str], folder: Path, environment: dict[str, str]) -> int:
+        last = folder == workspace / program.FOLDERS[-1]
+        return (bad if last else good).run(command, folder, environment)
+
+    monkeypatch.setattr(program, "start", start)
+
+    assert program.main([]) == 1
+
+    said = capsys.readouterr().err
+    assert f"{program.FOLDERS[-1]}/requirements_lock.txt: uv failed with exit code 2" in said
+    assert written(workspace) == {locked(a="1")}
+
+
+def test_where_one_lock_cannot_be_written_none_is(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What the last one is written to on its way.
+    (workspace / program.FOLDERS[-1] / ".requirements_lock.txt.new/inside").mkdir(parents=True)
+
+    assert program.main([]) == 1
+
+    assert "Is a directory" in capsys.readouterr().err
+    assert written(workspace) == {locked(a="1")}
+    assert not [file for file in workspace.rglob(".requirements_lock*") if file.is_file()]
