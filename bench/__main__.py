@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench import comparison, machine, page
-from bench.commands import BenchError, need, terminable
+from bench.commands import BenchError, need
 from bench.comparison import Figures
 from bench.measure import Comparison, Places, Plan
 from bench.rows import GROUPS
@@ -24,6 +24,7 @@ from bench.scratch import scratch
 from tests.container import kernel
 from tools.dev import postgres
 from tools.locks.error import LockError
+from tools.signals.termination import terminable
 
 PAGE, FIGURES, PLOT = "docs/performance.md", "docs/bench.json", "docs/bench.svg"
 PART = "bench"

@@ -1,4 +1,4 @@
-"""Commands that a bench runs, and its own end: what it started ends with it, in order."""
+"""Commands that a bench runs: what it started ends with it, in order."""
 
 import contextlib
 import os
@@ -6,10 +6,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from tools.signals.termination import held
+
 # What a Bazel in mid-build, or a container engine with mounts, may take to end.
 _SECONDS_TO_END = 60
 _SHOWN_LINES = 20
@@ -18,49 +19,6 @@ _FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin
 
 class BenchError(Exception):
     """A bench cannot measure; the text says what was expected, what came, and what to do."""
-
-
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Has SIGINT, SIGTERM and SIGHUP end the program by way of what stands in `finally`.
-
-    The exit code is then 128 and the signal's number. A second signal changes nothing, so that
-    nothing is removed by halves.
-    """
-
-    def leave(number: int, _frame: object) -> None:
-        for one in _ENDING:
-            signal.signal(one, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    previous = {number: signal.signal(number, leave) for number in _ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Has signals that end the program take effect afterwards.
-
-    One that came while `Popen` starts a command would leave it running, unknown to anybody.
-    """
-    held: list[int] = []
-    # What is ignored, as by nohup, or ends the program at once, the command has to inherit.
-    handled = [number for number in _ENDING if callable(signal.getsignal(number))]
-    previous = {
-        number: signal.signal(number, lambda got, _frame: held.append(got)) for number in handled
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        # Also where the command could not be started.
-        for first in held[:1]:
-            signal.raise_signal(first)
 
 
 def run(
@@ -84,7 +42,7 @@ def run(
     ):
         process = None
         try:
-            with _signals_held():
+            with held():
                 process = subprocess.Popen(
                     words,
                     cwd=folder,

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from bench import machine, page
 from bench.checkout import Checkout, copy
-from bench.commands import BenchError, terminable
+from bench.commands import BenchError
 from bench.growth import report, services
 from bench.growth.report import CHANGED, CLEAN, UNCHANGED, Growth
 from bench.scratch import scratch
+from tools.signals.termination import terminable
 
 PAGE, FIGURES, PLOT = "docs/performance.md", "docs/growth.json", "docs/growth.svg"
 PART = "growth"

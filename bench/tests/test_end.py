@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from bench.commands import BenchError, need, run, terminable
+from bench.commands import BenchError, need, run
 from bench.scratch import sweep
 from tools.dev.process import environment, python_command
+from tools.signals.termination import terminable
 
 _PROGRAM = """
 import pathlib, sys
-from bench.commands import run, terminable
+from bench.commands import run
 from bench.scratch import scratch
+from tools.signals.termination import terminable
 place = pathlib.Path(sys.argv[1])
 with terminable(), scratch("try", place) as folder:
     (folder / "locked").mkdir()
