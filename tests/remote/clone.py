@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.reproducibility.checkout import Sources
 from tests.reproducibility.variations import here
+from tools.signals.termination import held
 
 _LINES = 25
 _STOP_SECONDS = 60.0
@@ -72,17 +73,16 @@ class Clone:
     def building(self, *words: str) -> Iterator["Running"]:
         """A build that is under way; it has ended at the end of the block."""
         events = self.output.with_suffix(".json")
-        running = Running(
-            self.folder,
-            self._command("build", f"--build_event_json_file={events}", *words),
-            self.output.with_suffix(".log"),
-            events,
-        )
+        command = self._command("build", f"--build_event_json_file={events}", *words)
+        running: Running | None = None
         try:
+            with held():
+                running = Running(self.folder, command, self.output.with_suffix(".log"), events)
             yield running
             running.wait()
         finally:
-            running.end()
+            if running is not None:
+                running.end()
 
     def clean(self) -> None:
         """Forgets what was built, and keeps what was fetched."""

@@ -6,19 +6,18 @@ The exit code is 0 where all are the same, 1 where one differs, 2 where one coul
 import argparse
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 
 from tests.reproducibility.checkout import BuildError, Sources, remove, seconds
 from tests.reproducibility.matrix import DIFFERENT, SAME, Matrix, Row, sweep
 from tests.reproducibility.variations import Variation, variations
+from tools.signals.termination import terminable
 
 _ALL_SAME, _ONE_DIFFERS, _ONE_MISSING = 0, 1, 2
 
@@ -51,27 +50,19 @@ def main(arguments: Sequence[str]) -> int:
     known = {each.name for each in variations("")}
     if unknown := {*options.only, *options.skip} - known:
         parser.error(f"no variation is called {', '.join(sorted(unknown))}; --list has them")
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, _stop)
     sweep(place)
-    prefix = f"reproducibility-{os.getpid()}-"
     try:
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-    except OSError as error:
-        parser.error(f"expected a folder to build below: {error}")
-    try:
-        first, *others = variations(str(folder))
-        chosen = [
-            each
-            for each in others
-            if (not options.only or each.name in options.only) and each.name not in options.skip
-        ]
-        rows = _run(folder, [first, *chosen], options.libfaketime.absolute())
+        with terminable(), _scratch(place, parser) as folder:
+            first, *others = variations(str(folder))
+            chosen = [
+                each
+                for each in others
+                if (not options.only or each.name in options.only) and each.name not in options.skip
+            ]
+            rows = _run(folder, [first, *chosen], options.libfaketime.absolute())
     except BuildError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return _ONE_MISSING
-    finally:
-        remove(folder)
     if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     results = [row.result for row in rows]
@@ -80,6 +71,18 @@ def main(arguments: Sequence[str]) -> int:
     if DIFFERENT in results:
         return _ONE_DIFFERS
     return _ALL_SAME if set(results) == {SAME} else _ONE_MISSING
+
+
+@contextmanager
+def _scratch(place: Path, parser: argparse.ArgumentParser) -> Iterator[Path]:
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"reproducibility-{os.getpid()}-", dir=place))
+    except OSError as error:
+        parser.error(f"expected a folder to build below: {error}")
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 def _run(folder: Path, chosen: Sequence[Variation], faketime: Path) -> list[Row]:
@@ -100,10 +103,6 @@ def _run(folder: Path, chosen: Sequence[Variation], faketime: Path) -> list[Row]
             if not matrix.digest:
                 break
     return rows
-
-
-def _stop(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

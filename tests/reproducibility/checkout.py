@@ -12,6 +12,7 @@ from typing import IO
 
 from tests.reproducibility.machine import Made
 from tests.reproducibility.variations import EDIT, EDITED, Variation, here
+from tools.signals.termination import held
 
 _TARGETS = ("//image:index", "//image:index.digest")
 _RECIPE = "tools/debian/recipe.toml"
@@ -153,29 +154,26 @@ class Checkout:
         startup = (f"--output_base={self.output}", *_STARTUP)
         # In a machine with mounts of its own, the folder is there for its commands only.
         here_too = self.made.view(self.folder) == self.folder
-        process = subprocess.Popen(
-            [
-                *self.made.command(self.folder),
-                *self.variation.prefix,
-                *("tools/bazel", *startup, *arguments),
-            ],
-            cwd=self.folder if here_too else "/",
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            umask=self.variation.umask,
-        )
+        process = None
         try:
+            with held():
+                process = subprocess.Popen(
+                    [
+                        *self.made.command(self.folder),
+                        *self.variation.prefix,
+                        *("tools/bazel", *startup, *arguments),
+                    ],
+                    cwd=self.folder if here_too else "/",
+                    env=self._environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    umask=self.variation.umask,
+                )
             return process.wait()
         except BaseException:
-            # Killed at once, it would leave what it started behind.
-            process.terminate()
-            try:
-                process.wait(_SECONDS_TO_END)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            if process:
+                _end(process)
             raise
 
     def _environment(self) -> Mapping[str, str]:
@@ -186,6 +184,16 @@ class Checkout:
             **self.made.environment,
             **self.variation.environment,
         }
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # Killed at once, it would leave what it started behind.
+    process.terminate()
+    try:
+        process.wait(_SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def free(folder: Path) -> float:

@@ -1,8 +1,10 @@
 """Builds in a clone are counted as Bazel counts them, and end with whoever asked for them."""
 
 import json
+import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,3 +72,21 @@ def test_a_build_that_nobody_waits_for_is_interrupted(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     assert (clone.folder / "interrupted").exists()
     assert running.over
+
+
+def test_a_build_that_is_being_started_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def interrupted(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*words, **options))
+        signal.raise_signal(signal.SIGINT)
+        return started[0]
+
+    clone = clone_of(tmp_path, behaviour="exec sleep 600")
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        clone.build("//image")
+    assert started[0].poll() is not None

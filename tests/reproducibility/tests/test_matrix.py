@@ -310,6 +310,31 @@ def test_killed_run_leaves_nothing_behind(
     assert workspace.calls.read_text().splitlines()[-1].startswith("shutdown")
 
 
+def test_signal_while_a_build_is_being_started_ends_the_build(
+    workspace: Workspace, matrix: Matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def interrupted(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = popen(*words, **options)
+        if "tools/bazel" in words[0]:
+            started.append(process)
+            if len(started) == 1:
+                signal.raise_signal(signal.SIGTERM)
+        return process
+
+    workspace.leak("exec sleep 600")
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+
+    with pytest.raises(SystemExit) as ended:
+        matrix.run("umask")
+
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert list(matrix.scratch.iterdir()) == []
+    assert started[0].poll() == -signal.SIGTERM
+
+
 def test_what_a_run_left_that_was_killed_at_once_is_removed_by_the_next(
     matrix: Matrix,
 ) -> None:
