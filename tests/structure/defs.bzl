@@ -25,7 +25,7 @@ def image_test(
         service = None,
         shells = [],
         entrypoint = [],
-        size = "small",
+        size = "medium",
         **kwargs):
     """Tests an image against what it is expected to be.
 
