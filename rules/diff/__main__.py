@@ -86,13 +86,13 @@ def main(arguments: Sequence[str]) -> int:
             page = base / options.html
             beside = page.with_name(f"{page.name}.partial")
             try:
-                beside.write_text(rendering.as_html(report))
+                beside.write_text(rendering.as_html(report), encoding="utf-8")
                 beside.replace(page)
             finally:
                 beside.unlink(missing_ok=True)
     except UnreadableError as error:
         _progress("")
-        print(f"ERROR: {error}", file=sys.stderr)
+        print(f"ERROR: {rendering.printable(str(error))}", file=sys.stderr)
         return UNREADABLE
     except OSError as error:
         _progress("")

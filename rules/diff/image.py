@@ -12,6 +12,8 @@ from rules.diff.store import Store, verified
 
 # Deeper than any index of indexes that is one on purpose.
 _DEPTH = 4
+# Characters of a value that is not what it should be.
+_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,22 @@ def _document(store: Store, descriptor: Mapping[str, Any]) -> Document:
     return Document(descriptor["digest"], content, value)
 
 
+def _of[T](kind: type[T], value: object, place: str) -> T:
+    """A value of a document, if it is of a kind; raises `UnreadableError`."""
+    if not isinstance(value, kind):
+        raise UnreadableError(f"{place}: expected a {kind.__name__}, got {str(value)[:_SHOWN]!r}")
+    return value
+
+
+def _all_of[T](kind: type[T], value: object, place: str) -> list[T]:
+    return [_of(kind, each, place) for each in _of(list, value, place)]
+
+
 def _index(store: Store, document: Document, depth: int) -> Index:
+    place = f"{store.name}: {document.digest}: manifests"
     images: dict[str, Image | Index] = {}
     descriptors: dict[str, Mapping[str, Any]] = {}
-    for descriptor in document.value["manifests"]:
+    for descriptor in _all_of(dict, document.value["manifests"], place):
         node = _node(store, descriptor, depth + 1)
         key = _key(descriptor, node)
         while key in images:
@@ -118,7 +132,7 @@ def _index(store: Store, document: Document, depth: int) -> Index:
 
 
 def _key(descriptor: Mapping[str, Any], node: "Image | Index") -> str:
-    annotations = descriptor.get("annotations") or {}
+    annotations = _of(dict, descriptor.get("annotations") or {}, "annotations of an index")
     # BuildKit's attestations are manifests beside the images.
     if kind := annotations.get("vnd.docker.reference.type"):
         return str(kind)
@@ -136,14 +150,21 @@ def platform_name(value: Mapping[str, Any]) -> str:
 
 def _image(store: Store, manifest: Document, *, synthetic: bool) -> Image:
     config = _document(store, manifest.value["config"])
+    place = f"{store.name}: {config.digest}"
+    settings = _of(dict, config.value.get("config") or {}, f"{place}: config")
+    _of(dict, settings.get("Labels") or {}, f"{place}: Labels")
     root = config.value.get("rootfs")
-    diff_ids = root.get("diff_ids", []) if isinstance(root, dict) else []
+    named = root.get("diff_ids", []) if isinstance(root, dict) else []
+    diff_ids = _all_of(str, named, f"{place}: diff_ids")
+    _of(str, config.value.get("architecture") or "", f"{place}: architecture")
+    history = _all_of(dict, config.value.get("history") or [], f"{place}: history")
     names = [
         str(entry.get("created_by", "")).rpartition(":")[2].rpartition("/")[2]
-        for entry in config.value.get("history") or []
+        for entry in history
         if not entry.get("empty_layer")
     ]
-    descriptors = manifest.value["layers"]
+    place = f"{store.name}: {manifest.digest}: layers"
+    descriptors = _all_of(dict, manifest.value["layers"], place)
     if diff_ids and len(diff_ids) != len(descriptors):
         raise UnreadableError(
             f"{store.name}: the manifest has {len(descriptors)} layers, "
@@ -154,7 +175,7 @@ def _image(store: Store, manifest: Document, *, synthetic: bool) -> Image:
             number=number + 1,
             # Only names: other builders write whole commands there.
             name=names[number] if number < len(names) and names[number].isidentifier() else "",
-            digest=descriptor.get("digest", ""),
+            digest=_of(str, descriptor.get("digest", ""), f"{place}: digest"),
             diff_id=diff_ids[number] if diff_ids else "",
             media_type=descriptor.get("mediaType", ""),
             store=store,

@@ -72,7 +72,8 @@ class Unpacked:
             with tarfile.open(fileobj=self.tar, mode="r:", errorlevel=2) as archive:
                 for member in archive:
                     found.append(self._entry(member))  # noqa: PERF401 - keeps what came before an error
-        except tarfile.TarError:
+        # A size may be one that no file has.
+        except (tarfile.TarError, ValueError, OverflowError):
             return found or None
         return found
 
@@ -109,8 +110,8 @@ class Unpacked:
         return self.tar.read(size)
 
     def content(self, entry: Entry) -> bytes:
-        """The bytes of a file."""
-        return self.read(entry.data, entry.size)
+        """The bytes of a file; of a torn archive's last one, those that are there."""
+        return self.read(entry.data, max(0, min(entry.size, self.size - entry.data)))
 
     @cached_property
     def endings(self) -> Sequence[str]:

@@ -16,13 +16,24 @@ def text(report: Report, *, everything: bool = False) -> str:
     lines = [f"A  {_shown(report.left)}", f"B  {_shown(report.right)}"]
     lines += [f"Note: {note}." for note in report.notes]
     if report.same:
-        return "\n".join([*lines, "The same.", ""])
+        return "\n".join([*map(printable, lines), "The same.", ""])
     for where, group in groupby(report.differences, key=_heading):
         lines += ["", " > ".join(where) or "index"]
         for kind in _kinds(list(group), everything=everything):
             lines += [f"  {line}" for line in kind]
     lines += ["", *_conclusion(report), ""]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
+
+
+def printable(line: str) -> str:
+    r"""A line as a terminal may be given it: an image's maker names its files as he likes.
+
+    >>> printable("/caf\udce9 \x1b[31mred")
+    '/caf\\udce9 \\x1b[31mred'
+    """
+    return "".join(
+        each if each.isprintable() or each == "\t" else repr(each)[1:-1] for each in line
+    )
 
 
 def _shown(side: Side) -> str:
@@ -98,7 +109,8 @@ def as_json(report: Report) -> str:
             for each in report.differences
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    # In ASCII, which holds every name that there can be.
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _side(side: Side) -> dict[str, str]:
@@ -137,7 +149,8 @@ def as_html(report: Report) -> str:
         parts.append(f"<details{opened}><summary>{title} ({len(several)})</summary>")
         parts += [_item(each, len(where)) for each in several]
         parts.append("</details>")
-    return "\n".join([*parts, "</body></html>", ""])
+    page = "\n".join([*parts, "</body></html>", ""])
+    return "\n".join(map(printable, page.split("\n")))
 
 
 def _item(each: Difference, depth: int) -> str:

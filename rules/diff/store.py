@@ -24,6 +24,16 @@ _REPOSITORY = re.compile(
 )
 
 
+class Own(dict[str, Any]):
+    """A descriptor of ours, of a document that has a file already; no image can name that file."""
+
+    def __init__(self, media_type: str, file: Path) -> None:
+        content = file.read_bytes()
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        super().__init__(mediaType=media_type, digest=digest, size=len(content))
+        self.file = file
+
+
 class Store(Protocol):
     """A place with blobs; `name` is what the person called it, `remote` whether it is far away."""
 
@@ -61,15 +71,7 @@ class Layout:
         if len(manifests) == 1:
             descriptor: Mapping[str, Any] = manifests[0]
             return descriptor
-        content = path.read_bytes()
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        media_type = "application/vnd.oci.image.index.v1+json"
-        return {
-            "mediaType": media_type,
-            "digest": digest,
-            "size": len(content),
-            "file": str(path),
-        }
+        return Own("application/vnd.oci.image.index.v1+json", path)
 
     def file(self, digest: str) -> Path:
         """The blob's file."""
@@ -122,13 +124,7 @@ class DockerArchive:
 
     def root(self) -> Mapping[str, Any]:
         """The document that stands in for a manifest."""
-        content = self._manifest.read_bytes()
-        return {
-            "mediaType": "docker-archive",
-            "digest": f"sha256:{hashlib.sha256(content).hexdigest()}",
-            "size": len(content),
-            "file": str(self._manifest),
-        }
+        return Own("docker-archive", self._manifest)
 
     def file(self, digest: str) -> Path:
         """The blob's file."""
@@ -164,19 +160,13 @@ class Registry:
         """The descriptor of what the reference names."""
         path = self._folder / "root"
         self._call(["manifest", self.name], path)
-        content = path.read_bytes()
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        value = _object(self.name, path.read_bytes())
+        found = Own(value.get("mediaType", ""), path)
         _, _, wanted = self.name.partition("@")
-        if wanted and wanted != digest:
-            raise UnreadableError(f"{self.name}: the registry answered with {digest}")
-        value = _object(self.name, content)
+        if wanted and wanted != found["digest"]:
+            raise UnreadableError(f"{self.name}: the registry answered with {found['digest']}")
         self._note(value)
-        return {
-            "mediaType": value.get("mediaType", ""),
-            "digest": digest,
-            "size": len(content),
-            "file": str(path),
-        }
+        return found
 
     def file(self, digest: str) -> Path:
         """The blob, or what an index names as a manifest, in a file."""
@@ -297,10 +287,10 @@ def verified(store: Store, descriptor: Mapping[str, Any]) -> Path:
 
     Raises `UnreadableError` where they are not.
     """
-    digest = descriptor.get("digest")
+    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise UnreadableError(f"{store.name}: expected a digest sha256:..., got {digest!r}")
-    path = Path(descriptor["file"]) if "file" in descriptor else store.file(digest)
+    path = descriptor.file if isinstance(descriptor, Own) else store.file(digest)
     size = path.stat().st_size
     if size != descriptor.get("size", size):
         raise UnreadableError(

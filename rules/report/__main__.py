@@ -120,7 +120,8 @@ def _report(options: argparse.Namespace, base: Path) -> Report:
 def _write(file: Path, text: str) -> None:
     beside = file.with_name(f"{file.name}.partial")
     try:
-        beside.write_text(text)
+        # Names of files in other images are bytes, of whatever encoding.
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
         beside.replace(file)
     finally:
         beside.unlink(missing_ok=True)

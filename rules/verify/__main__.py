@@ -103,7 +103,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _verify(options, base, workspace)
     except (UnreadableError, PublishError, OSError) as error:
-        print(f"ERROR: {error}", file=sys.stderr)
+        said = "\n".join(map(rendering.printable, str(error).split("\n")))
+        print(f"ERROR: {said}", file=sys.stderr)
         return UNKNOWN
 
 
@@ -303,7 +304,7 @@ def _write(path: Path, report: Report, sources: Sources, target: str, flags: Seq
 
 
 def _conclusion(report: Report, sources: Sources, own: str, stated: str) -> str:
-    lines = [rendering.text(report).rstrip()]
+    lines = rendering.text(report).rstrip().split("\n")
     if report.same:
         lines += [
             "",
@@ -324,7 +325,7 @@ def _conclusion(report: Report, sources: Sources, own: str, stated: str) -> str:
         lines += ["", f"The image states revision {stated}, the rebuild is of {own}."]
     else:
         lines += ["", f"The rebuild is of {sources}. Was the image built from that commit?"]
-    return "\n".join([*lines, ""])
+    return "\n".join([*map(rendering.printable, lines), ""])
 
 
 def _quiet(message: str) -> None:

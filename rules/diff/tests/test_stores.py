@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -165,6 +167,90 @@ def test_size_that_is_not_the_blobs_is_named(
     index["manifests"][0]["size"] += 1
     (here / "B/index.json").write_text(json.dumps(index))
     assert "is torn: expected" in refused(capsys, "A", "B")
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"config": ["x"]}, "config: expected a dict, got \"['x']\""),
+        ({"config": {"Labels": "x"}}, "Labels: expected a dict, got 'x'"),
+        ({"history": "x"}, "history: expected a list, got 'x'"),
+        ({"history": ["x"]}, "history: expected a dict, got 'x'"),
+        ({"rootfs": {"diff_ids": [["x"]]}}, "diff_ids: expected a str, got \"['x']\""),
+        ({"architecture": ["x"]}, "architecture: expected a str, got \"['x']\""),
+    ],
+)
+def test_config_of_other_kinds_of_values_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str], config: dict[str, Any], expected: str
+) -> None:
+    image(here / "A", ITEMS)
+    image(here / "B", ITEMS, config=config)
+    assert expected in refused(capsys, "A", "B")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        ({"config": "x"}, "expected a digest sha256:..., got None"),
+        ({"layers": "x"}, "layers: expected a list, got 'x'"),
+        ({"layers": ["x"]}, "layers: expected a dict, got 'x'"),
+        ({"manifests": None}, "manifests: expected a list, got 'None'"),
+        ({"manifests": ["x"]}, "manifests: expected a dict, got 'x'"),
+    ],
+)
+def test_manifest_of_other_kinds_of_values_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str], manifest: dict[str, Any], expected: str
+) -> None:
+    image(here / "A", ITEMS)
+    image(here / "B", ITEMS, manifest=manifest)
+    assert expected in refused(capsys, "A", "B")
+
+
+def test_no_image_names_a_file_of_this_machine(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image(here / "A", ITEMS)
+    layout = Layout(here / "B")
+    # One that a program which reads it would never come to the end of.
+    layout.finish({**layout.image([tar(ITEMS)]), "file": "/dev/zero"})
+    assert main(["A", "B"]) == 0
+    capsys.readouterr()
+    (here / "B/blobs/sha256").rename(here / "B/blobs/elsewhere")
+    assert "is missing: there is no file" in refused(capsys, "A", "B")
+
+
+def test_file_of_a_size_that_no_file_has_is_a_difference(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = tar([Item("x", "X")], tarfile.GNU_FORMAT)
+    header = bytearray(plain[:512])
+    # In base 256, as for what is larger than 8 GiB (tar(5)).
+    header[124:136] = b"\x80" + (1 << 62).to_bytes(11)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    image(here / "A", plain)
+    image(here / "B", bytes(header) + plain[512:])
+    assert main(["A", "B"]) == 1
+    assert "Different: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--html", "page.html"]])
+def test_names_of_files_write_nothing_else_on_a_terminal(here: Path, form: list[str]) -> None:
+    image(here / "A", ITEMS)
+    image(here / "B", [*ITEMS, Item("x/\x1b[2Jred\nThe same.", "x")])
+    layout = Layout(here / "C")
+    layout.finish(layout.image([tar([*ITEMS, Item("caf\udce9", "x")], tarfile.GNU_FORMAT)]))
+    for other in ("B", "C"):
+        done = subprocess.run(
+            [sys.executable, "-m", "rules.diff", "A", other, *form],
+            env={**os.environ, "PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (1, b"")
+        page = here / "page.html"
+        assert "\x1b" not in done.stdout.decode() + (page.read_text() if page.exists() else "")
+        assert b"\nThe same." not in done.stdout
 
 
 def test_layer_that_is_not_what_the_config_says_is_named(

@@ -161,6 +161,15 @@ def test_what_cannot_be_said_leaves_the_page_that_was_there(
     assert sorted(path.name for path in folder.iterdir()) == ["osv", "page.html"]
 
 
+def test_a_name_that_is_no_text_is_shown_by_its_bytes(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program.page, "html", lambda _: "<p>caf\udce9</p>")
+
+    assert run() == program.WRITTEN
+    assert page(folder) == "<p>caf\\udce9</p>"
+
+
 def test_an_ignore_file_without_advisories_cannot_be_meant(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
