@@ -20,7 +20,9 @@ from rules.publish.cosign import CYCLONEDX, PROVENANCE, SPDX, Cosign
 from rules.publish.error import PublishError
 from rules.publish.signer import Signer
 
-_TAG = re.compile(r"[\w][\w.-]{0,127}")
+# OCI distribution-spec, "Pulling manifests".
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_LOGIN = re.compile(r"[^/@]*:[^/@]*@")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +72,8 @@ def _check(options: argparse.Namespace) -> None:
     repository = options.repository
     if "@" in repository or ":" in repository.rpartition("/")[2] or "/" not in repository:
         raise PublishError(
-            f"expected a repository HOST/NAME without tag or digest, got {repository}. "
+            f"expected a repository HOST/NAME without tag or digest, got "
+            f"{_LOGIN.sub('...@', repository)}. "
             "Tags are set by --tag"
         )
     for tag in options.tag:
@@ -84,7 +87,7 @@ def _check(options: argparse.Namespace) -> None:
 def _signer(options: argparse.Namespace, base: Path) -> Iterator[tuple[Cosign, str, Path]]:
     """The program, the key and its public half: a wrong passphrase is found before a push."""
     key = options.key if "://" in options.key else str(base / options.key)
-    with programs.cosign(options.cosign, insecure=options.insecure) as cosign:
+    with programs.cosign(options.cosign, insecure=options.insecure, base=base) as cosign:
         yield cosign, key, cosign.public_key(key)
 
 

@@ -128,9 +128,16 @@ class Cosign:
 
 
 @contextmanager
-def cosign(program: str | None, *, insecure: bool) -> Iterator[Cosign]:
-    """Finds cosign by its path or in PATH; its files are gone afterwards."""
-    found = program or shutil.which("cosign")
+def cosign(program: str | None, *, insecure: bool, base: Path | None = None) -> Iterator[Cosign]:
+    """Finds cosign by its path, which is relative to `base`, or in PATH.
+
+    Its files are gone afterwards.
+    """
+    named = str((base or Path()) / program) if program else ""
+    found = shutil.which(named) if named else None
+    found = found or shutil.which(program or "cosign")
+    if not found and program:
+        raise PublishError(f"--cosign: expected a program that can be run, got {named}")
     if not found:
         raise PublishError(
             "cosign is not in PATH: install cosign 3 (Debian forky has it), or name it: --cosign"

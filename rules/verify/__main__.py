@@ -209,7 +209,7 @@ def _refused(options: argparse.Namespace, base: Path, wanted: Image | Index) -> 
     key = base / options.key
     if not key.is_file():
         raise UnreadableError(f"{options.key}: no such public key")
-    with cosign(options.cosign, insecure=options.insecure) as program:
+    with cosign(options.cosign, insecure=options.insecure, base=base) as program:
         try:
             verification.verify(program, repository, digest, images, key)
         except PublishError as error:
@@ -231,7 +231,7 @@ def _count(options: argparse.Namespace, base: Path, wanted: Image | Index) -> in
             f"--require {options.require}: expected as many different keys, got {len(keys)}"
         )
     repository, wished = _repository(options), options.revision or labels(wanted).get(REVISION, "")
-    with cosign(options.cosign, insecure=options.insecure) as program:
+    with cosign(options.cosign, insecure=options.insecure, base=base) as program:
         kept = Kept(program, _crane(options), insecure=options.insecure)
         found = rebuilders.agreement(kept, repository, _digest(wanted), keys, wished)
     _check_unmoved(options, base, wanted)
@@ -257,7 +257,7 @@ def _signer(
         yield None
         return
     key = options.key if "://" in options.key else str(base / options.key)
-    with cosign(options.cosign, insecure=options.insecure) as program:
+    with cosign(options.cosign, insecure=options.insecure, base=base) as program:
         kept = Kept(program, _crane(options), insecure=options.insecure)
         yield partial(rebuilders.attest, kept, key, program.public_key(key))
 

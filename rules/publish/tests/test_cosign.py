@@ -54,6 +54,27 @@ def test_statements_are_taken_out_of_their_envelopes(program: str, tmp_path: Pat
     assert "--allow-http-registry" in (tmp_path / "asked").read_text()
 
 
+def test_a_program_is_named_from_where_the_person_is(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+
+    for name in ("cosign", "./cosign", program):
+        with cosign(name, insecure=False, base=tmp_path) as found:
+            found.sign("kms://key", "host/name@sha256:0")
+
+
+def test_a_program_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a program")
+
+    for name in ("text", "nowhere"):
+        with (
+            pytest.raises(PublishError, match=f"--cosign: expected a program.*{tmp_path}/{name}$"),
+            cosign(name, insecure=False, base=tmp_path),
+        ):
+            pass
+
+
 def test_a_failure_has_cosigns_reason(program: str, tmp_path: Path) -> None:
     (tmp_path / "complaint").write_text("WARNING: skipping\nError: no matching signatures\nmore\n")
 
