@@ -21,6 +21,7 @@ from typing import Any
 
 from tools.locks import apt
 from tools.locks.error import LockError
+from tools.signals.termination import terminable
 
 COMMAND = "tools/bazel run //rules/debian:update"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -316,6 +317,7 @@ def _write(texts: Mapping[Path, str]) -> None:
                 new.unlink()
 
 
+@terminable()
 def main(arguments: Sequence[str]) -> int:
     """Updates the locks of the workspace that `bazel run` was called in, all or none."""
     parser = argparse.ArgumentParser(prog=f"{COMMAND} --", description=__doc__)

@@ -18,6 +18,7 @@ from rules.diff.diffoscope import Diffoscope
 from rules.diff.error import UnreadableError
 from rules.diff.image import read
 from rules.diff.store import open_store
+from tools.signals.termination import terminable
 
 SAME, DIFFERENT, UNREADABLE = 0, 1, 2
 
@@ -68,6 +69,7 @@ def _progress(message: str) -> None:
         print(f"\r\033[K{message}", end="", file=sys.stderr, flush=True)
 
 
+@terminable()
 def main(arguments: Sequence[str]) -> int:
     """Compares what the arguments name, prints the report, and returns the exit code."""
     options = _parser().parse_args(arguments)

@@ -19,6 +19,7 @@ from rules.publish import crane
 from rules.publish.cosign import CYCLONEDX, PROVENANCE, SPDX, Cosign
 from rules.publish.error import PublishError
 from rules.publish.signer import Signer
+from tools.signals.termination import terminable
 
 # OCI distribution-spec, "Pulling manifests".
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@terminable()
 def main(arguments: Sequence[str]) -> int:
     """Carries out the order and returns the exit code."""
     options = _parser().parse_args(arguments)

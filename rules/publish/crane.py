@@ -85,7 +85,11 @@ def run(command: Sequence[str], absent: set[str] | None = None) -> bool:
             [command[0], "-v", *command[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as process:
             assert process.stderr is not None
-            _show(answers, process.stderr)
+            try:
+                _show(answers, process.stderr)
+            except BaseException:
+                process.terminate()
+                raise
         if absent is not None:
             absent |= answers.absent
         if not process.returncode:

@@ -17,6 +17,7 @@ from rules.report.error import ReportError
 from rules.report.page import Report
 from rules.scan import advisories, packages, scan
 from rules.scan.error import ScanError
+from tools.signals.termination import terminable
 
 WRITTEN, EXPIRED, UNKNOWN = 0, 1, 2
 
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@terminable()
 def main(arguments: Sequence[str]) -> int:
     """Writes what the arguments name and returns the exit code."""
     options = _parser().parse_args(arguments)

@@ -22,6 +22,7 @@ from rules.scan.packages import Contents
 from rules.scan.versions import compare
 from rules.update import locks
 from rules.update.error import RefusedError
+from tools.signals.termination import terminable
 
 CLEAN, FOUND, UNKNOWN = 0, 1, 2
 _OSV = "https://osv-vulnerabilities.storage.googleapis.com"
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@terminable()
 def main(arguments: Sequence[str]) -> int:
     """Scans what the arguments name and returns the exit code."""
     options, rest = _parser().parse_known_args(arguments)

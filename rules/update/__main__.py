@@ -19,6 +19,7 @@ from rules.update import builds, image, locks, rendering
 from rules.update.comparison import Difference, compare
 from rules.update.error import RefusedError
 from rules.update.locks import Lock
+from tools.signals.termination import terminable
 
 DONE, BEHIND, REFUSED = 0, 1, 2
 
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@terminable()
 def main(arguments: Sequence[str]) -> int:
     """Does what the arguments say and returns the exit code."""
     options = _parser().parse_args(arguments)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rules.update.error import RefusedError
 from rules.update.locks import Lock
+from tools.signals import termination
 
 _ARCHITECTURES = ("amd64", "arm64")
 
@@ -29,15 +30,11 @@ def build(workspace: Path, package: str) -> Path:
     bazel = workspace / "tools/bazel"
     try:
         # What it says goes to standard error: standard output is the table's.
-        done = subprocess.run(
-            [bazel, "build", "--noshow_progress", *targets],
-            cwd=workspace,
-            env=_environment(),
-            check=False,
-        )
+        command = [str(bazel), "build", "--noshow_progress", *targets]
+        code = termination.run(command, cwd=workspace, env=_environment())
     except OSError as error:
         raise RefusedError(f"{bazel} cannot be started: {error}") from None
-    if done.returncode:
+    if code:
         raise RefusedError(f"{' '.join(targets)} do not build in {workspace}: see above")
     return workspace / "bazel-bin" / package
 

@@ -32,6 +32,7 @@ from rules.publish.error import PublishError
 from rules.verify import checkout, rebuilders, statement
 from rules.verify.checkout import Sources
 from rules.verify.kept import Kept
+from tools.signals.termination import terminable
 
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 REVISION = "org.opencontainers.image.revision"
@@ -92,6 +93,7 @@ def counterpart(wanted: Image | Index, built: Image | Index) -> Image | Index:
     return built
 
 
+@terminable()
 def main(arguments: Sequence[str]) -> int:
     """Verifies what the arguments name and returns the exit code."""
     parser = _parser()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rules.diff.error import UnreadableError
+from tools.signals import termination
 
 # What decides, besides the commit, which bytes a build takes; all of them are in the commit.
 _LOCKS = ("MODULE.bazel", "image/lock.json", "requirements_lock.txt", "tools/debian/recipe.toml")
@@ -96,13 +97,8 @@ def built(sources: Sources, target: str, options: Sequence[str]) -> Iterator[Pat
         if not name.startswith(("BUILD_", "RUNFILES", "PYTHON"))
     }
     try:
-        done = subprocess.run(
-            [bazel, "build", *_OWN_RESULTS, *options, target],
-            cwd=sources.folder,
-            env=environment,
-            check=False,
-        )
-        if done.returncode:
+        command = [str(bazel), "build", *_OWN_RESULTS, *options, target]
+        if termination.run(command, cwd=sources.folder, env=environment):
             raise UnreadableError(f"{target} does not build at revision {sources.revision}")
         yield sources.folder / "bazel-bin" / package / name
     except OSError as error:

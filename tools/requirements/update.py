@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from tools.locks import wheels
 from tools.locks.error import LockError
 from tools.requirements import pip_settings
+from tools.signals.termination import terminable
 
 # Each has a requirements.in and the lock made of it: what is built and tested here, and what only a
 # test runs, held to no version of the former.
@@ -157,6 +158,7 @@ def _known(packages: Iterable[str], resolved: Iterable[Resolved]) -> None:
         )
 
 
+@terminable()
 def main(arguments: list[str]) -> int:
     """Updates the locks of the workspace that `bazel run` was started in, all or none."""
     parser = argparse.ArgumentParser(prog=f"{_COMMAND} --", description=__doc__)

@@ -2,9 +2,14 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# For Bazel to end what it is at.
+_PATIENCE_SECONDS = 60
 
 
 @contextlib.contextmanager
@@ -13,7 +18,11 @@ def terminable() -> Iterator[None]:
 
     The exit code is then 128 and the signal's number. A second signal changes nothing, so that
     nothing is removed by halves. What is ignored, as SIGHUP is by nohup, stays ignored.
+    In another thread than the main one, which no signal comes to, this does nothing.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def leave(number: int, _frame: object) -> None:
         for one in _ENDING:
@@ -49,3 +58,25 @@ def held() -> Iterator[None]:
         # Also where the command could not be started.
         for first in held[:1]:
             signal.raise_signal(first)
+
+
+def run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> int:
+    """Runs a command and returns its exit code; told to end, it has ended before this one does.
+
+    `subprocess.run` would kill it, and what it has started itself would go on.
+    """
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        # A signal that came meanwhile takes effect in here.
+        with held():
+            process = subprocess.Popen(command, cwd=cwd, env=env)
+        return process.wait()
+    except BaseException:
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        raise

@@ -23,15 +23,15 @@ PROGRAMS = {
     "//tools:bundle": ("tools/debian/builder/bundler.py",),
     "//:dev": ("tools/dev",),
     "//:format": ("tools/lint/formatter.py",),
-    "//:requirements.update": ("tools/requirements",),
-    "//rules/debian:update": ("rules/debian",),
-    "//image:diff": ("rules/diff",),
+    "//:requirements.update": ("tools/requirements", "tools/signals"),
+    "//rules/debian:update": ("rules/debian", "tools/signals"),
+    "//image:diff": ("rules/diff", "tools/signals"),
     "//image:load": ("tools/debian/modules/rules_oci/oci/private/load.py",),
-    "//image:push": ("rules/publish",),
-    "//image:report.page": ("rules/report",),
-    "//image:scan": ("rules/scan",),
-    "//image:update": ("rules/update",),
-    "//image:verify": ("rules/verify",),
+    "//image:push": ("rules/publish", "tools/signals"),
+    "//image:report.page": ("rules/report", "tools/signals"),
+    "//image:scan": ("rules/scan", "tools/signals"),
+    "//image:update": ("rules/update", "tools/signals"),
+    "//image:verify": ("rules/verify", "tools/signals"),
 }
 # What is there runs on its own.
 APART = {"tests", "bench"}
