@@ -1,5 +1,7 @@
 """One locked Debian package as a repository."""
 
+load(":login.bzl", "split_login")
+
 _UPDATE = "tools/bazel run //image:update"
 
 def _lines(ctx, command):
@@ -35,8 +37,15 @@ def _debian_package_impl(ctx):
     mirrors = _mirrors(ctx, archive)
 
     # Without a mirror it can still be in Bazel's repository cache, from a bundle say.
-    urls = ["{}/{}".format(mirror, ctx.attr.path) for mirror in mirrors or ["file:/no-mirror-is-known"]]
-    got = ctx.download(urls, "package.deb", sha256 = ctx.attr.sha256, allow_fail = True)
+    urls, auth, logins = [], {}, {}
+    for mirror in mirrors or ["file:/no-mirror-is-known"]:
+        found = split_login(mirror)
+        url = "{}/{}".format(found.uri, ctx.attr.path)
+        urls.append(url)
+        if found.auth:
+            auth[url] = found.auth
+            logins[url] = "{}/{}".format(mirror, ctx.attr.path)
+    got = ctx.download(urls, "package.deb", sha256 = ctx.attr.sha256, allow_fail = True, auth = auth)
     if not got.success and not mirrors:
         fail("""{}: no mirror of the {} archive is known.
 Name some in {}=URI (spaces between), or in apt's sources.""".format(
@@ -45,19 +54,19 @@ Name some in {}=URI (spaces between), or in apt's sources.""".format(
             "DEBIAN_SECURITY_MIRRORS" if archive == "debian-security" else "DEBIAN_MIRRORS",
         ))
     if not got.success:
-        _explain(ctx, title, urls)
+        _explain(ctx, title, urls, auth, logins)
     ctx.file("BUILD.bazel", 'exports_files(["package.deb"])\n')
 
-def _hash(ctx, url):
+def _hash(ctx, url, auth, logins):
     """The sha256 of what a source has now; None where it has nothing."""
     if not url.startswith("http://"):
-        got = ctx.download(url, "other.deb", allow_fail = True)
+        got = ctx.download(url, "other.deb", allow_fail = True, auth = auth)
         ctx.delete("other.deb")
         return got.sha256 if got.success else None
 
     # Bazel downloads nothing over plain http without knowing its hash; apt does.
     helper = ctx.path("/usr/lib/apt/apt-helper")
-    if not helper.exists or ctx.execute([helper, "download-file", url, "other.deb"]).return_code:
+    if not helper.exists or ctx.execute([helper, "download-file", logins.get(url, url), "other.deb"]).return_code:
         return None
     sums = _lines(ctx, ["sha256sum", "other.deb"])
     ctx.delete("other.deb")
@@ -73,10 +82,10 @@ def _cached(ctx):
         place = place.get_child(name)
     return place if place.exists else None
 
-def _explain(ctx, title, urls):
+def _explain(ctx, title, urls, auth, logins):
     """Fails with the reason why no source gave the locked file."""
     for url in urls:
-        found = _hash(ctx, url)
+        found = _hash(ctx, url, auth, logins)
         if found and found != ctx.attr.sha256:
             fail("""{}: wrong sha256.
 expected {}
