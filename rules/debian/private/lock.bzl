@@ -30,7 +30,9 @@ def read_lock(name, text):
       A struct of `snapshots` (archive name to timestamp) and `packages` (structs with the fields
       of one .deb), or one whose `error` says what is wrong and where.
     """
-    advice = "Mend it, or make it anew with `tools/bazel run //image:update`."
+
+    # What makes it anew is built of what it locks, and so needs one that can be read.
+    advice = "Mend it, or take it from a commit: `git checkout HEAD -- {}`, then `tools/bazel run //image:update`.".format(name)
     seen = {}
     for index, line in enumerate(text.split("\n")):
         line = line.strip()

@@ -48,6 +48,7 @@ def _bad_lines_are_told_with_their_number_impl(ctx):
         asserts.true(env, error.startswith("lock.json:5: "), error)
         asserts.true(env, message in error, error)
         asserts.true(env, "//image:update" in error, error)
+        asserts.true(env, "git checkout HEAD -- lock.json" in error, error)
     return unittest.end(env)
 
 bad_lines_are_told_with_their_number_test = unittest.make(_bad_lines_are_told_with_their_number_impl)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.debian.modules.rules_python.wheels import lock
+from tools.debian.modules.rules_python.wheels import command, lock
 from tools.debian.modules.rules_python.wheels.error import WheelError
 from tools.debian.modules.rules_python.wheels.target import Target
 from tools.locks import wheels
@@ -49,3 +49,15 @@ def test_two_versions_for_one_target_are_an_error_that_names_both_lines(file: Pa
 def test_the_repositorys_own_lock_can_be_read() -> None:
     pins = wheels.read(Path("requirements_lock.txt"), "requirements_lock.txt")
     assert "fastapi" in lock.chosen(pins, X86, "requirements_lock.txt")
+
+
+def test_a_lock_with_a_conflict_in_it_is_taken_from_a_commit(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text("<<<<<<< HEAD\na==1\n")
+
+    assert command.main(["list", "--lock", str(file), "a/lock.txt", "3.13", "linux_x86_64"]) == 1
+
+    said = capsys.readouterr().err
+    assert said.startswith("a/lock.txt:1: '<<<<<<< HEAD' is not a requirement")
+    assert "`git checkout HEAD -- a/lock.txt`" in said

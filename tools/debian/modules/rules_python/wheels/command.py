@@ -50,7 +50,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _listing(file: str, shown: str, python: str, *platforms: str) -> dict[str, dict[str, object]]:
-    pins = wheels.read(Path(file), shown)
+    try:
+        pins = wheels.read(Path(file), shown)
+    except LockError as error:
+        # What writes it anew runs on wheels that it locks, and so needs one that can be read.
+        raise LockError(
+            f"{error}\nMend it, or take it from a commit: `git checkout HEAD -- {shown}`"
+        ) from None
     return {
         target.platform: {
             name: {"version": pin.version, "extras": pin.extras, "sha256": pin.hashes}
