@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.debian.builder import npm, sandbox, stages, truststore
@@ -32,6 +32,8 @@ _STARTUP_WITH_VALUE = frozenset(
 )
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SI_KERNEL = 0x80
+# bubblewrap's MAX_ARGS, less its own name and what else is put before the command.
+_MOST_ARGUMENTS = 9000 - 20
 
 
 def main(arguments: list[str]) -> int:
@@ -243,11 +245,8 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
                 "Keep checkout and cache (XDG_CACHE_HOME) in folders of their own."
             )
     folders = [folder for folder in (home, WORKSPACE, cache) if folder and folder.is_dir()]
+    view = _view(builder, folders, len(command))
     reading, writing = os.pipe()
-    view = sandbox.arguments(builder, folders, Path.cwd())
-    if not sandbox.loopback_is_up():
-        # Bazel's client talks to its server over it, and bubblewrap's new namespace has one.
-        view = ["--unshare-net", *view]
     wrapped = [*_bubblewrap(builder), *view, "--info-fd", str(writing)]
     environment = dict(os.environ)
     if home:
@@ -291,6 +290,20 @@ def _in_root(command: list[str], builder: Path, cache: Path) -> int:
             "on AppArmor machines kernel.apparmor_restrict_unprivileged_userns=0."
         )
     return code
+
+
+def _view(builder: Path, folders: Sequence[Path], words: int) -> list[str]:
+    """Options of bubblewrap, which have to leave room for a command of so many words."""
+    view = sandbox.arguments(builder, folders, Path.cwd())
+    if not sandbox.loopback_is_up():
+        # Bazel's client talks to its server over it, and bubblewrap's new namespace has one.
+        view = ["--unshare-net", *view]
+    if len(view) + words > _MOST_ARGUMENTS:
+        raise BuilderError(
+            f"expected at most {_MOST_ARGUMENTS - len(view)} arguments, got {words}: "
+            "bubblewrap takes no more. Targets may stand in a file: --target_pattern_file=FILE"
+        )
+    return view
 
 
 def _bubblewrap(builder: Path) -> list[str]:

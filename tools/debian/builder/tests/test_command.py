@@ -13,6 +13,7 @@ from typing import NoReturn
 import pytest
 
 from tools.debian.builder import command, sandbox, stages, truststore
+from tools.debian.builder.error import BuilderError
 
 
 @pytest.mark.parametrize(
@@ -260,6 +261,17 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Start]:
 def said(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline()
+
+
+def test_more_arguments_than_bubblewrap_takes_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "arguments", lambda *_: ["--tmpfs", "/"])
+    monkeypatch.setattr(sandbox, "system", lambda *_: False)
+    monkeypatch.setattr(sandbox, "loopback_is_up", lambda: True)
+
+    with pytest.raises(BuilderError, match=r"at most 8978 arguments, got 9000.*--target_pattern_f"):
+        command._in_root(["//a"] * 9000, tmp_path, tmp_path)
 
 
 def test_the_exit_code_is_that_of_the_command(start: Start) -> None:
