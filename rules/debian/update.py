@@ -22,6 +22,7 @@ from typing import Any
 from tools.locks import apt
 from tools.locks.error import LockError
 from tools.signals.termination import terminable
+from tools.terminal.result import show
 
 COMMAND = "tools/bazel run //rules/debian:update"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -341,14 +342,20 @@ def main(arguments: Sequence[str]) -> int:
     except (UpdateError, LockError, OSError) as error:
         print(f"update: {error}. No lock was written", file=sys.stderr)
         return 1
+    lines = []
     for name, (new, _) in resolved.items():
         old = before[name]
-        print(f"{name}:", "\n".join(changes(old, new)) or "nothing changed", sep="\n")
+        lines += [f"{name}:", *(changes(old, new) or ["nothing changed"])]
         moved = {one.name for one in set(old).difference(new)} & lists[name] - set(named)
         if named and moved:
-            print(f"not named, but dropped by the archive: {', '.join(sorted(moved))}")
+            lines.append(f"not named, but dropped by the archive: {', '.join(sorted(moved))}")
     if not named:
-        print(f"All packages were free to move. For one alone: {COMMAND} -- NAME")
+        lines.append(f"All packages were free to move. For one alone: {COMMAND} -- NAME")
+    try:
+        show("\n".join([*lines, ""]))
+    except OSError as error:
+        # Nobody reads it, or the disk is full: what is written stays written.
+        print(f"WARNING: what changed could not be printed: {error}", file=sys.stderr)
     return 0
 
 

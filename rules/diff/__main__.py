@@ -19,6 +19,7 @@ from rules.diff.error import UnreadableError
 from rules.diff.image import read
 from rules.diff.store import open_store
 from tools.signals.termination import terminable
+from tools.terminal.result import show
 
 SAME, DIFFERENT, UNREADABLE = 0, 1, 2
 
@@ -92,6 +93,12 @@ def main(arguments: Sequence[str]) -> int:
                 beside.replace(page)
             finally:
                 beside.unlink(missing_ok=True)
+        _progress("")
+        show(
+            rendering.as_json(report)
+            if options.json
+            else rendering.text(report, everything=options.all)
+        )
     except UnreadableError as error:
         _progress("")
         print(f"ERROR: {rendering.printable(str(error))}", file=sys.stderr)
@@ -102,13 +109,6 @@ def main(arguments: Sequence[str]) -> int:
         hint = f" in {tempfile.gettempdir()}; TMPDIR names another place" if full else ""
         print(f"ERROR: {error}{hint}", file=sys.stderr)
         return UNREADABLE
-    _progress("")
-    print(
-        rendering.as_json(report)
-        if options.json
-        else rendering.text(report, everything=options.all),
-        end="",
-    )
     return SAME if report.same else DIFFERENT
 
 

@@ -23,6 +23,7 @@ from rules.scan.versions import compare
 from rules.update import locks
 from rules.update.error import RefusedError
 from tools.signals.termination import terminable
+from tools.terminal.result import show
 
 CLEAN, FOUND, UNKNOWN = 0, 1, 2
 _OSV = "https://osv-vulnerabilities.storage.googleapis.com"
@@ -113,7 +114,7 @@ def _scan(options: argparse.Namespace, base: Path) -> int:
     if options.output:
         _write(base / options.output, text)
     else:
-        print(text, end="")
+        show(text)
     for each in found.expired:
         print(
             f"ERROR: {options.ignore}: {each.identifier} for {each.package} was to be looked at "

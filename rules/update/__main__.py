@@ -20,6 +20,7 @@ from rules.update.comparison import Difference, compare
 from rules.update.error import RefusedError
 from rules.update.locks import Lock
 from tools.signals.termination import terminable
+from tools.terminal.result import show
 
 DONE, BEHIND, REFUSED = 0, 1, 2
 
@@ -87,8 +88,12 @@ def main(arguments: Sequence[str]) -> int:
             f"WARNING: not named, but the archive has dropped what is locked: {', '.join(dropped)}",
             file=sys.stderr,
         )
-    shown = rendering.as_json if options.json else rendering.table
-    print(shown(resolved, differences), end="")
+    render = rendering.as_json if options.json else rendering.table
+    try:
+        show(render(resolved, differences))
+    except OSError as error:
+        # Nobody reads it, or the disk is full: what is written stays written.
+        print(f"WARNING: what changed could not be printed: {error}", file=sys.stderr)
     return BEHIND if options.check and moved else DONE
 
 

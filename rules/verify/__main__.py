@@ -33,6 +33,7 @@ from rules.verify import checkout, rebuilders, statement
 from rules.verify.checkout import Sources
 from rules.verify.kept import Kept
 from tools.signals.termination import terminable
+from tools.terminal.result import show
 
 SAME, DIFFERENT, UNKNOWN = 0, 1, 2
 REVISION = "org.opencontainers.image.revision"
@@ -162,7 +163,7 @@ def _verify(options: argparse.Namespace, base: Path, workspace: Path) -> int:
                 made = _statement(report, sources, options.target, flags)
                 _check_unmoved(options, base, wanted)
                 attached = signer(f"{_repository(options)}@{report.left.digest}", made)
-    print(_conclusion(report, sources, labels(built).get(REVISION, ""), stated), end="")
+    show(_conclusion(report, sources, labels(built).get(REVISION, ""), stated))
     if options.attest and report.same:
         print("Attested: signed and attached." if attached else "Attested before, by the same key.")
     elif options.attest:

@@ -17,6 +17,7 @@ from tools.locks import wheels
 from tools.locks.error import LockError
 from tools.requirements import pip_settings
 from tools.signals.termination import terminable
+from tools.terminal.result import show
 
 # Each has a requirements.in and the lock made of it: what is built and tested here, and what only a
 # test runs, held to no version of the former.
@@ -182,11 +183,17 @@ def main(arguments: list[str]) -> int:
     except (LockError, OSError) as error:
         print(f"{place}: {error}. No lock was written", file=sys.stderr)
         return 1
+    lines = []
     for name, lock in resolved.items():
         changed = changes(lock.before, lock.after)
-        print(f"{Path(name, LOCK)}:", "\n".join(changed) or "nothing changed", sep="\n")
+        lines += [f"{Path(name, LOCK)}:", *(changed or ["nothing changed"])]
     if not options.packages:
-        print(f"All wheels were free to move. For one alone: {_COMMAND} -- NAME")
+        lines.append(f"All wheels were free to move. For one alone: {_COMMAND} -- NAME")
+    try:
+        show("\n".join([*lines, ""]))
+    except OSError as error:
+        # Nobody reads it, or the disk is full: what is written stays written.
+        print(f"WARNING: what changed could not be printed: {error}", file=sys.stderr)
     return 0
 
 

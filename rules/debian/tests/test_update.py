@@ -1,6 +1,9 @@
 """The newest of what the archive offers is locked, and what changed is told."""
 
+import errno
+import io
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,3 +170,23 @@ def test_where_one_lock_cannot_be_written_none_is(
 
     assert "Is a directory" in capsys.readouterr().err
     assert not [*workspace.rglob("lock.json"), *workspace.glob("image/*.new")]
+
+
+class Full(io.StringIO):
+    """Standard output on a disk that is full."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_printed_is_written_all_the_same(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(update, "resolve", lambda *_: ([LIBC], update.render([LIBC], {})))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", Full())
+        assert update.main([]) == 0
+
+    assert "what changed could not be printed: [Errno 28]" in capsys.readouterr().err
+    assert update.read_lock(workspace / "image/lock.json") == [LIBC]

@@ -234,6 +234,22 @@ def test_file_of_a_size_that_no_file_has_is_a_difference(
     assert "Different: " in capsys.readouterr().out
 
 
+def test_report_that_cannot_be_printed_is_no_difference(here: Path) -> None:
+    image(here / "A", ITEMS)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rules.diff", "A", "A"],
+            env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("ERROR: [Errno 28] No space left on device")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("form", [[], ["--json"], ["--html", "page.html"]])
 def test_names_of_files_write_nothing_else_on_a_terminal(here: Path, form: list[str]) -> None:
     image(here / "A", ITEMS)

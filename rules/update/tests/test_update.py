@@ -1,7 +1,10 @@
 """The program writes what has been built, and nothing where anything failed."""
 
+import errno
 import importlib
+import io
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,3 +150,21 @@ def test_advisories_that_cannot_be_read_stop_it_before_anything_is_resolved(
     assert code == program.REFUSED
     assert written(workspace) == "old"
     assert "no advisory in it" in capsys.readouterr().err
+
+
+class Full(io.StringIO):
+    """Standard output on a disk that is full."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_printed_is_written_all_the_same(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", Full())
+        assert program.main(["--package=image"]) == program.DONE
+
+    assert "what changed could not be printed: [Errno 28]" in capsys.readouterr().err
+    assert written(workspace) == "new"

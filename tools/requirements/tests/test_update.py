@@ -1,5 +1,8 @@
 """The lock of wheels is replaced as a whole, and what changed is told."""
 
+import errno
+import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,3 +166,21 @@ def test_where_one_lock_cannot_be_written_none_is(
     assert "Is a directory" in capsys.readouterr().err
     assert written(workspace) == {locked(a="1")}
     assert not [file for file in workspace.rglob(".requirements_lock*") if file.is_file()]
+
+
+class Full(io.StringIO):
+    """Standard output on a disk that is full."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_cannot_be_printed_is_written_all_the_same(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", Full())
+        assert program.main([]) == 0
+
+    assert "what changed could not be printed: [Errno 28]" in capsys.readouterr().err
+    assert written(workspace) == {locked(a="2", typing_extensions="1")}
