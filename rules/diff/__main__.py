@@ -93,12 +93,6 @@ def main(arguments: Sequence[str]) -> int:
                 beside.replace(page)
             finally:
                 beside.unlink(missing_ok=True)
-        _progress("")
-        show(
-            rendering.as_json(report)
-            if options.json
-            else rendering.text(report, everything=options.all)
-        )
     except UnreadableError as error:
         _progress("")
         print(f"ERROR: {rendering.printable(str(error))}", file=sys.stderr)
@@ -108,6 +102,16 @@ def main(arguments: Sequence[str]) -> int:
         full = error.errno == errno.ENOSPC
         hint = f" in {tempfile.gettempdir()}; TMPDIR names another place" if full else ""
         print(f"ERROR: {error}{hint}", file=sys.stderr)
+        return UNREADABLE
+    _progress("")
+    try:
+        show(
+            rendering.as_json(report)
+            if options.json
+            else rendering.text(report, everything=options.all)
+        )
+    except OSError as error:
+        print(f"ERROR: the report could not be printed: {error}", file=sys.stderr)
         return UNREADABLE
     return SAME if report.same else DIFFERENT
 
