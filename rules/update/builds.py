@@ -13,6 +13,8 @@ from rules.update.locks import Lock
 from tools.signals import termination
 
 _ARCHITECTURES = ("amd64", "arm64")
+# Set within git's hooks, where they name another checkout.
+_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
 
 
 def sboms(folder: Path) -> dict[str, Path]:
@@ -75,7 +77,11 @@ def _files(workspace: Path) -> list[str]:
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others"]
     try:
         done = subprocess.run(
-            [*command, "--exclude-standard"], cwd=workspace, capture_output=True, check=True
+            [*command, "--exclude-standard"],
+            cwd=workspace,
+            env={name: value for name, value in os.environ.items() if name not in _ELSEWHERE},
+            capture_output=True,
+            check=True,
         )
     except FileNotFoundError:
         raise RefusedError("git is missing. On Debian: apt-get install git") from None

@@ -16,6 +16,9 @@ from tools.signals import termination
 # What decides, besides the commit, which bytes a build takes; all of them are in the commit.
 _LOCKS = ("MODULE.bazel", "image/lock.json", "requirements_lock.txt", "tools/debian/recipe.toml")
 
+# Set within git's hooks, where they name another checkout.
+_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
+
 # A cache that the person's own rc file names would give what others built in place of a rebuild.
 _OWN_RESULTS = ("--disk_cache=", "--noremote_accept_cached")
 
@@ -120,5 +123,6 @@ def built(sources: Sources, target: str, options: Sequence[str]) -> Iterator[Pat
 def git(folder: Path, *arguments: str) -> str:
     """What git prints; raises `CalledProcessError`."""
     command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
     return done.stdout.decode().strip()

@@ -179,6 +179,24 @@ def test_statement_names_subject_commit_and_locks(checkout: Path, tmp_path: Path
     assert [each["name"] for each in dependencies[1:]] == ["requirements_lock.txt"]
 
 
+def test_another_checkout_that_a_hook_of_git_names_is_not_meant(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(tmp_path / "built")
+    revision, other = git(checkout, "rev-parse", "HEAD"), tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    git(other, "commit", "-q", "--allow-empty", "-m", "Another")
+    monkeypatch.setenv("GIT_DIR", f"{other}/.git")
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+
+    assert verify(tmp_path, "built", "--statement", "statement.json") == 0
+
+    said: dict[str, Any] = json.loads((tmp_path / "statement.json").read_text())
+    dependencies = said["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert dependencies[0]["digest"] == {"gitCommit": revision}
+
+
 @pytest.mark.usefixtures("checkout")
 def test_a_statement_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
