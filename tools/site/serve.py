@@ -1,5 +1,6 @@
 """Serves the site of the documentation on this machine, until Ctrl-C."""
 
+import argparse
 import contextlib
 import functools
 import http.server
@@ -7,12 +8,23 @@ import sys
 
 # The service itself has 8000.
 HOST, PORT = "127.0.0.1", 8001
+_HIGHEST_PORT = 65535
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"expected a port, 0 to {_HIGHEST_PORT}, got {text}")
+    return int(text)
 
 
 def main(arguments: list[str]) -> int:
     """Serves the folder that the arguments name, then the port if there is one."""
-    folder, port = arguments[0], int(arguments[1]) if arguments[1:] else PORT
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    parser = argparse.ArgumentParser(prog="tools/bazel run //docs:serve --", description=__doc__)
+    parser.add_argument("folder", help=argparse.SUPPRESS)
+    parser.add_argument("port", nargs="?", type=_port, default=PORT, help="0 for a free one")
+    options = parser.parse_args(arguments)
+    port: int = options.port
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=options.folder)
     try:
         server = http.server.ThreadingHTTPServer((HOST, port), handler)
     except OSError as error:

@@ -193,3 +193,12 @@ def test_the_site_is_served_on_this_machine_alone(served: str) -> None:
     assert served.startswith("http://127.0.0.1:")
     with urllib.request.urlopen(f"{served}/docs/operate.html", timeout=20) as answer:
         assert b"Operate" in answer.read()
+
+
+@pytest.mark.parametrize("port", ["abc", "65536", "-1"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    command = [os.environ["SERVE"], str(SITE), port]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 2
+    assert f"expected a port, 0 to 65535, got {port}" in done.stderr
