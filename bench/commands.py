@@ -9,10 +9,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.signals.termination import held
+from tools.signals import termination
 
-# What a Bazel in mid-build, or a container engine with mounts, may take to end.
-_SECONDS_TO_END = 60
 _SHOWN_LINES = 20
 _FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
@@ -42,7 +40,7 @@ def run(
     ):
         process = None
         try:
-            with held():
+            with termination.held():
                 process = subprocess.Popen(
                     words,
                     cwd=folder,
@@ -70,12 +68,7 @@ def run(
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Ends a process, which may take a while to clean up, and then what is left of its session."""
-    process.terminate()
-    try:
-        process.wait(_SECONDS_TO_END)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    termination.end(process)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 

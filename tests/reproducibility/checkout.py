@@ -12,13 +12,12 @@ from typing import IO
 
 from tests.reproducibility.machine import Made
 from tests.reproducibility.variations import EDIT, EDITED, Variation, here
-from tools.signals.termination import held
+from tools.signals import termination
 
 _TARGETS = ("//image:index", "//image:index.digest")
 _RECIPE = "tools/debian/recipe.toml"
 # Startup options of all: a server that nobody tells to end does so.
 _STARTUP = ("--max_idle_secs=120",)
-_SECONDS_TO_END = 60
 
 
 class BuildError(Exception):
@@ -154,27 +153,19 @@ class Checkout:
         startup = (f"--output_base={self.output}", *_STARTUP)
         # In a machine with mounts of its own, the folder is there for its commands only.
         here_too = self.made.view(self.folder) == self.folder
-        process = None
-        try:
-            with held():
-                process = subprocess.Popen(
-                    [
-                        *self.made.command(self.folder),
-                        *self.variation.prefix,
-                        *("tools/bazel", *startup, *arguments),
-                    ],
-                    cwd=self.folder if here_too else "/",
-                    env=self._environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    umask=self.variation.umask,
-                )
-            return process.wait()
-        except BaseException:
-            if process:
-                _end(process)
-            raise
+        return termination.run(
+            [
+                *self.made.command(self.folder),
+                *self.variation.prefix,
+                *("tools/bazel", *startup, *arguments),
+            ],
+            cwd=self.folder if here_too else "/",
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            umask=self.variation.umask,
+        )
 
     def _environment(self) -> Mapping[str, str]:
         # The builder root and the repository cache are shared; nothing else is.
@@ -184,16 +175,6 @@ class Checkout:
             **self.made.environment,
             **self.variation.environment,
         }
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    # Killed at once, it would leave what it started behind.
-    process.terminate()
-    try:
-        process.wait(_SECONDS_TO_END)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def free(folder: Path) -> float:

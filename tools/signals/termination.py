@@ -4,11 +4,12 @@ import contextlib
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# For Bazel to end what it is at.
+# What a Bazel in mid-build, or a container engine with mounts, may take to end.
 _PATIENCE_SECONDS = 60
 
 
@@ -60,23 +61,35 @@ def held() -> Iterator[None]:
             signal.raise_signal(first)
 
 
-def run(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> int:
+def run(command: Sequence[str | Path], **options: Any) -> int:
     """Runs a command and returns its exit code; told to end, it has ended before this one does.
 
     `subprocess.run` would kill it, and what it has started itself would go on.
+
+    Args:
+        command: the program and its arguments.
+        options: as for `subprocess.Popen`.
+
+    Raises:
+        OSError: it cannot be started.
     """
     process: subprocess.Popen[bytes] | None = None
     try:
         # A signal that came meanwhile takes effect in here.
         with held():
-            process = subprocess.Popen(command, cwd=cwd, env=env)
+            process = subprocess.Popen(command, **options)
         return process.wait()
     except BaseException:
         if process is not None:
-            process.terminate()
-            try:
-                process.wait(_PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
         raise
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Tells a process to end, and has it killed where it takes too long."""
+    process.terminate()
+    try:
+        process.wait(_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

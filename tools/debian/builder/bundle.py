@@ -14,12 +14,10 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from typing import IO, Any
 
 from tools.debian.builder import stages
 from tools.debian.builder.error import BuilderError
+from tools.signals.termination import terminable
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -139,25 +138,6 @@ def unpack(bundle: Path, *, builder: Path, cache: Path) -> None:
     except (OSError, tarfile.TarError, EOFError) as error:
         raise BuilderError(f"{bundle}: expected a bundle, and could not read it: {error}") from None
     say("unpacked")
-
-
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP end the program as Ctrl-C does: cleaning up on the way out."""
-
-    def leave(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

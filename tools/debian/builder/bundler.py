@@ -2,19 +2,19 @@
 
 import argparse
 import os
-import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tools.debian.builder import bundle, command
 from tools.debian.builder.error import BuilderError
 from tools.locks.error import LockError
+from tools.signals import termination
 
 # Everything that a build or a test of this repository reads is fetched by analysing it.
 _FETCH = ["build", "--nobuild", "--noshow_progress", "//..."]
 
 
+@termination.terminable()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fetches what is missing and writes the bundle; returns the exit code."""
     parser = argparse.ArgumentParser(prog="tools/bazel run //tools:bundle --")
@@ -24,10 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", command.WORKSPACE))
     target = Path(os.environ.get("BUILD_WORKING_DIRECTORY", Path.cwd()), options.file)
     try:
-        with bundle.terminable():
-            return _bundle(target, workspace, options.lock)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        return _bundle(target, workspace, options.lock)
     except (BuilderError, LockError) as error:
         bundle.say(str(error))
         return 1
@@ -40,8 +37,7 @@ def _bundle(target: Path, workspace: Path, locks: Sequence[Path]) -> int:
     if not target.parent.is_dir():
         raise BuilderError(f"{target.parent}: no such folder")
     bundle.say("fetching what builds and tests read")
-    done = subprocess.run([workspace / "tools/bazel", *_FETCH], cwd=workspace, check=False)
-    if done.returncode:
+    if termination.run([workspace / "tools/bazel", *_FETCH], cwd=workspace):
         raise BuilderError("fetching failed, see above; nothing was written")
     cache = command.cache_folder(os.environ)
     builder = command.place(cache / "builder")

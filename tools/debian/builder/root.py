@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from tools.debian.builder.merge import merge
 from tools.debian.builder.recipe import Recipe
 from tools.debian.builder.sandbox import LABEL, OVERLAID_FILES, OVERLAID_FOLDERS
 from tools.locks import apt
+from tools.signals.termination import held, terminable
 
 LABEL_TEXT = "build.label=7.7.1\n"
 # Stands in dpkg's database for the packages that the recipe omits.
@@ -56,7 +56,7 @@ def make(recipe: Recipe, root: Path, *, tests: bool = False) -> None:
     """
     tools()
     root.parent.mkdir(parents=True, exist_ok=True)
-    with _terminable(), _lock(Path(f"{root}.lock")) as lock:
+    with terminable(), _lock(Path(f"{root}.lock")) as lock:
         if stages.reached(root, tests=tests):
             return
         for stale in root.parent.glob(f"{root.name}.partial*"):
@@ -108,25 +108,6 @@ def tools() -> None:
             raise BuilderError(
                 f"{' '.join(command)} failed:\n{(done.stdout + done.stderr)[-3000:]}"
             )
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP end the program as Ctrl-C does: cleaning up on the way out."""
-
-    def leave(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -299,20 +280,24 @@ def _mmdebstrap(
         f"deb {base} {recipe.suite} main",
     ]
     with log.open("wb") as record:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=record,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"LC_ALL": "C.UTF-8"},
-            start_new_session=True,
-            # Should this program be killed, its children keep the lock for as long as they write.
-            pass_fds=[lock],
-        )
+        process = None
         try:
+            with held():
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=record,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | {"LC_ALL": "C.UTF-8"},
+                    start_new_session=True,
+                    # Should this program be killed, its children keep the lock for as long as they
+                    # write.
+                    pass_fds=[lock],
+                )
             _follow(process, log)
         except BaseException:
-            _end(process)
+            if process is not None:
+                _end(process)
             raise
     if process.returncode:
         return False

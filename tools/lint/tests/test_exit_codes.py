@@ -20,7 +20,7 @@ HEADING = "## Exit codes"
 PROGRAMS = {
     f"python -m {SERVICE['module']}": (SERVICE["module"].replace(".", "/"), "serving"),
     "tools/bazel": ("tools/bazel.shell", "tools/debian/builder"),
-    "//tools:bundle": ("tools/debian/builder/bundler.py",),
+    "//tools:bundle": ("tools/debian/builder/bundler.py", "tools/signals"),
     "//:dev": ("tools/dev",),
     "//:format": ("tools/lint/formatter.py",),
     "//:requirements.update": ("tools/requirements", "tools/signals"),

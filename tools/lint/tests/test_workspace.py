@@ -19,6 +19,10 @@ SERVICES = sorted(
     }
     - ROOMS
 )
+TOOLS = sorted({name.split(".")[1] for name in GRAPH if name.startswith("tools.")})
+# They stand on nothing else here, so that whoever wants may stand on them.
+BELOW = ("locks", "signals", "terminal")
+ABOVE = [f"tools.{name}" for name in TOOLS if name not in {"debian", *BELOW}]
 PRODUCT = ("serving", *SERVICES, "image", "rules", "deploy")
 
 
@@ -46,16 +50,17 @@ CLOSED = [
     ),
     *(
         Closed(f"tools.{other}", "tools.debian", "tools/debian is a tree of its own")
-        for other in sorted({name.split(".")[1] for name in GRAPH if name.startswith("tools.")})
+        for other in TOOLS
         if other != "debian"
     ),
     *(
-        Closed("tools.debian", other, "tools/debian reaches out for nothing but tools/locks")
-        for other in (*PRODUCT, "tests", "tools.lint", "tools.requirements", "tools.dev")
+        Closed("tools.debian", other, "tools/debian reaches out for what lies below it alone")
+        for other in (*PRODUCT, "tests", *ABOVE)
     ),
     *(
-        Closed("tools.locks", other, "tools/locks lies below all who use it")
-        for other in (*PRODUCT, "tests", "tools.lint", "tools.requirements", "tools.dev")
+        Closed(f"tools.{room}", other, f"tools/{room} lies below all who use it")
+        for room in BELOW
+        for other in (*PRODUCT, "tests", *ABOVE)
     ),
 ]
 # Of tests alone it is no harm: serving's own start its sample service by tools/dev.

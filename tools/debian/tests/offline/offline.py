@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -21,10 +20,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from tools.debian.tests.clones import copies
+from tools.signals import termination
 
 INDEX = ("//image:index", "//image:index.digest")
 # Unit tests of the programs that make images and of what services stand on. None needs root; some
@@ -48,6 +47,7 @@ class OfflineError(Exception):
     """Something does not hold; the text says what was expected and what came."""
 
 
+@termination.terminable()
 def main(arguments: list[str]) -> int:
     """Prints what holds; returns 1 at the first thing that does not."""
     if arguments[:1] == [_INSIDE]:
@@ -56,8 +56,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--bundle", type=Path, help="a bundle of this checkout")
     parser.add_argument("--again", action="store_true", help="write a bundle there, and compare")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, _stop)
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY") or Path.cwd())
     scratch = Path(tempfile.mkdtemp(prefix="offline-"))
     given = options.bundle and Path(os.environ["BUILD_WORKING_DIRECTORY"], options.bundle)
@@ -66,8 +64,6 @@ def main(arguments: list[str]) -> int:
     except (OfflineError, OSError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     finally:
         _remove(scratch)
     return 0
@@ -137,7 +133,7 @@ def _is_up(name: str) -> bool:
 def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> None:
     """Runs a command to its end, its messages in a file; raises `OfflineError` with their end."""
     with tempfile.TemporaryFile("w+", errors="replace") as log:
-        process = subprocess.Popen(
+        code = termination.run(
             command,
             cwd=folder,
             env=environment if environment is not None else _person(),
@@ -145,13 +141,6 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | Non
             stdout=log,
             stderr=log,
         )
-        try:
-            code = process.wait()
-        except BaseException:
-            # tools/bazel passes it on to Bazel, which stops what it does.
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-            raise
         if code:
             log.seek(0)
             end = "\n".join(log.read().splitlines()[-40:])
@@ -180,10 +169,6 @@ def _remove(folder: Path) -> None:
             if not inner.is_symlink():
                 inner.chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stop(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
