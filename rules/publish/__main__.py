@@ -20,6 +20,7 @@ from rules.publish.cosign import CYCLONEDX, PROVENANCE, SPDX, Cosign
 from rules.publish.error import PublishError
 from rules.publish.signer import Signer
 from tools.signals.termination import terminable
+from tools.terminal.result import show
 
 # OCI distribution-spec, "Pulling manifests".
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
@@ -65,7 +66,12 @@ def main(arguments: Sequence[str]) -> int:
     except (PublishError, OSError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
-    print(f"{options.repository}@{built.digest}")
+    reference = f"{options.repository}@{built.digest}"
+    try:
+        show(f"{reference}\n")
+    except OSError as error:
+        print(f"ERROR: {reference} is pushed; that could not be printed: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
@@ -189,6 +190,22 @@ def test_a_second_push_sends_no_blob(running: Registry, real: Pushed) -> None:
 
     assert uploads > 0
     assert (running.blobs(), running.uploads()) == (before, uploads)
+
+
+def test_a_digest_that_cannot_be_printed_is_told_and_the_image_is_there(
+    repository: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever asked takes it from standard output."""
+    layout = index(tmp_path / "layout")
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert push(layout, repository) == 1
+    reference = f"{repository}@{digests(layout)[0]}"
+    assert f"ERROR: {reference} is pushed; that could not be printed: " in capsys.readouterr().err
+    assert crane("digest", reference) == digests(layout)[0]
 
 
 def changed(layout: Path, folder: Path) -> Path:
