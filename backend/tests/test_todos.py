@@ -184,6 +184,16 @@ async def test_an_unchanged_todo_is_not_sent_again(client: httpx.AsyncClient) ->
     assert (same.status_code, same.content, other.status_code) == (304, b"", 200)
 
 
+async def test_a_todo_that_is_unchanged_may_be_kept_as_before(client: httpx.AsyncClient) -> None:
+    """RFC 9110 section 15.4.5: a cache replaces the fields it has by those of the 304."""
+    path = f"{PATH}/{(await create(client))['id']}"
+    read = await client.get(path)
+    same = await client.get(path, headers={"If-None-Match": read.headers["ETag"]})
+    assert same.status_code == 304
+    for name in ("ETag", "Cache-Control"):
+        assert same.headers[name] == read.headers[name]
+
+
 async def test_of_twenty_racing_changes_with_one_etag_one_wins(client: httpx.AsyncClient) -> None:
     todo = await create(client)
 

@@ -73,8 +73,12 @@ def _of_one(request: Request) -> tuple[Request, UUID, str | None] | None:
 
 
 def _todo_response(todo: dict[str, Any], status: int = 200) -> Response:
-    headers = {"ETag": etag(todo["version"]), "Cache-Control": "private, no-cache"}
-    return json_response(to_json(todo), status, headers)
+    return json_response(to_json(todo), status, _validated(todo["version"]))
+
+
+def _validated(version: int) -> dict[str, str]:
+    """A client may keep it, and has to ask before it uses it again; a 304 says the same."""
+    return {"ETag": etag(version), "Cache-Control": "private, no-cache"}
 
 
 async def read(database: Database, todo_id: UUID) -> Any:
@@ -177,7 +181,7 @@ def todo_routes(database: Database, feed: Feed, api_key: ApiKey) -> APIRouter:
         row = await read(database, todo_id)
         version = row["version"]
         if if_none_match is not None and matches_weakly(joined(request, "if-none-match"), version):
-            return Response(status_code=304, headers={"ETag": etag(version)})
+            return Response(status_code=304, headers=_validated(version))
         return _todo_response(document(row))
 
     @router.put(
