@@ -149,8 +149,11 @@ class Gate:
         """Count and log the request; its method and route, neither of them a client's word."""
         route = scope.get("route")
         template = "unmatched" if route is None else route.path
-        # A method is the client's word: an unknown one must not become a new time series.
+        # A method is the client's word: one that the route does not have (Starlette names a route
+        # for a 405 too) must not become a new time series.
         method = "any" if route is None else scope["method"]
+        if (known := getattr(route, "methods", None)) is not None and method not in known:
+            method = "any"
         self._metrics.observe(method, template, status, seconds)
         if not self._log.enabled or (
             self._log.skips_probes and status == HTTPStatus.OK and template.startswith(PROBES)

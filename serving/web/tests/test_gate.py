@@ -131,11 +131,12 @@ def answering(
     *,
     headers: Sequence[tuple[bytes, bytes]] = (),
     route: str = "/rooms/{number}",
+    methods: frozenset[str] | None = None,
 ) -> App:
     """An application that answers at once, on a route."""
 
     async def app(scope: Message, _: Receive, send: Send) -> None:
-        scope["route"] = SimpleNamespace(path=route)
+        scope["route"] = SimpleNamespace(path=route, methods=methods)
         await send({"type": "http.response.start", "status": status, "headers": list(headers)})
         await send({"type": "http.response.body", "body": b"7"})
 
@@ -392,6 +393,18 @@ async def test_what_fits_no_route_is_one_time_series_whatever_its_method() -> No
     assert counted == {'http_requests_total{method="any",route="unmatched",status="499"}': 3}, (
         "a client that got no answer is counted as one that went away"
     )
+
+
+async def test_methods_that_a_route_does_not_have_are_one_time_series() -> None:
+    gated = Gated(answering(405, methods=frozenset({"GET"})))
+    for method in ("GET", "PROPFIND", "UNLOCK"):
+        await gated.call(method=method)
+    counted = {name: value for name, value in gated.figures.items() if "requests_total" in name}
+    labels = 'route="/rooms/{number}",status="405"'
+    assert counted == {
+        f'http_requests_total{{method="GET",{labels}}}': 1,
+        f'http_requests_total{{method="any",{labels}}}': 2,
+    }
 
 
 async def test_a_request_is_in_flight_until_it_is_answered() -> None:
