@@ -1,9 +1,11 @@
 """uvicorn's WebSocket protocol, within limits: a handshake is answered, an end has its time."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidHeader
 from websockets.frames import Frame
 
 from serving.process.connection import (
@@ -110,15 +112,25 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
     # --- uvicorn's events
 
     def handle_connect(self, event: Any) -> None:
-        """Offer `close_now` to the application."""
+        """Refuse what is no handshake; offer `close_now` to the application."""
+        answer = self.conn.accept(event)
+        if answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            # In our words: the parser's are plain text, and quote fields that may hold a key.
+            self.handshake_initiated = True
+            fault = self.conn.handshake_exc
+            detail = f"{fault.name}: " if isinstance(fault, InvalidHeader) else ""
+            detail += "expected a handshake as RFC 6455 section 4.2.1 has it"
+            is_426 = answer.status_code == HTTPStatus.UPGRADE_REQUIRED
+            slug = "upgrade-required" if is_426 else "bad-request"
+            refusal = Refusal(426 if is_426 else 400, slug, detail)
+            self._refuse(refusal, counted_as="bad-handshake")
+            self.transport.close()
+            return
         super().handle_connect(event)
-        if hasattr(self, "scope"):
-            extensions: dict[str, Any] = self.scope["extensions"]
-            extensions[CLOSE_NOW] = self.close_now
-            # The task that calls it has not begun.
-            self._application, self.app = self.app, self._answer
-        else:
-            self.surroundings.count("bad-handshake")
+        extensions: dict[str, Any] = self.scope["extensions"]
+        extensions[CLOSE_NOW] = self.close_now
+        # The task that calls it has not begun.
+        self._application, self.app = self.app, self._answer
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the application; a handshake that it has refused is complete, and no error."""
@@ -240,10 +252,10 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
             self.conn.send_close(POLICY_VIOLATION, "too many frames")
             self._say_goodbye(POLICY_VIOLATION, "too many frames")
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal, *, counted_as: str | None = None) -> None:
         if self.transport.is_closing() or self._is_dropped:
             return
-        self.surroundings.count(refusal.slug)
+        self.surroundings.count(counted_as or refusal.slug)
         self.handshake_complete = self.close_sent = self._is_dropped = self.disconnected = True
         self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
         self.transport.write(refusal.response(self.surroundings.problems))

@@ -116,6 +116,8 @@ def test_a_handshake_that_is_wrong_is_refused(server: Running, name: str) -> Non
     said = converse(server.port, sent, methods=(method,))
     assert len(said.answers) == 1
     assert said.answers[0].status in right, section
+    if method != "HEAD":
+        assert said.answers[0].headers["content-type"] == "application/problem+json"
     assert said.closed
     if said.statuses == (426,):
         assert said.answers[0].headers["sec-websocket-version"] == "13"

@@ -161,6 +161,28 @@ def test_a_handshake_that_the_parser_refuses_is_counted_and_closed(server: Serve
     assert server.refused == {"bad-handshake": 1}
 
 
+@pytest.mark.parametrize(
+    ("fields", "status", "slug"),
+    [
+        (FIELDS + b"Sec-WebSocket-Key: secret\r\n", 400, "bad-request"),
+        (FIELDS + KEY + b"Sec-WebSocket-Protocol: bearer.secret,/\r\n", 400, "bad-request"),
+        (FIELDS + KEY + b"Upgrade: websocket\r\n", 426, "upgrade-required"),
+    ],
+)
+def test_a_handshake_that_the_parser_refuses_gets_a_problem_that_quotes_nothing(
+    server: Server, fields: bytes, status: int, slug: str
+) -> None:
+    client = server.connect().send(handshake(fields=fields))
+    (answer,) = client.answers()
+    assert answer.status == answer.json["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json["type"].endswith(slug)
+    assert b"secret" not in client.transport.taken
+    assert ("upgrade" in answer.headers) is (status == 426)
+    assert client.is_closed()
+    assert server.refused == {"bad-handshake": 1}
+
+
 def test_a_client_waits_for_the_answer_to_its_handshake(server: Server) -> None:
     """RFC 6455 section 4.1."""
     client = server.connect().send(handshake(b"/slow"), frame(Opcode.PING))
