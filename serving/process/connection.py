@@ -110,6 +110,9 @@ class Refusal(Exception):  # noqa: N818  (an answer, in the reader's words)
         extra = self.field
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             extra = "retry-after: 1\r\n"
+        elif status == HTTPStatus.UPGRADE_REQUIRED:
+            # RFC 9110 sections 15.5.22 and 7.8.
+            extra += "upgrade: websocket\r\nconnection: upgrade\r\n"
         head = (
             f"HTTP/1.1 {self.status} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
             f"content-length: {len(body)}\r\n{extra}connection: close\r\n\r\n"

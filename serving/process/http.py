@@ -372,6 +372,9 @@ class LimitedHttp(HttpToolsProtocol):
             if not HOST.fullmatch(hosts[0]):
                 return Refusal(400, "bad-request", "Host: expected NAME or NAME:PORT")
             self._host = hosts[0]
+        if not is_1_1:
+            # RFC 9110 section 10.1.1: it would take an interim answer for the answer.
+            self.expect_100_continue = False
         if codings:
             fault = self._fault_of_coding(codings, is_1_1=is_1_1)
             if fault is not None:

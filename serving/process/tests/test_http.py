@@ -304,6 +304,13 @@ def test_a_handshake_of_another_version_is_told_the_right_one(client: Client) ->
     assert client.answers()[0].headers["sec-websocket-version"] == "13"
 
 
+def test_a_426_says_what_to_upgrade_to(client: Client) -> None:
+    """RFC 9110 sections 15.5.22 and 7.8."""
+    client.send(get(HANDSHAKE_FIELDS.replace(b"13", b"12")[:-2], host=b""))
+    assert client.answers()[0].headers["upgrade"] == "websocket"
+    assert b"\r\nconnection: upgrade\r\n" in client.transport.taken
+
+
 def test_a_handshake_of_too_many_fields_or_a_line_too_long_is_refused() -> None:
     large = Server(header_max_bytes=100_000, header_max_fields=1000)
     for fields in ([b"A: b"] * 116, [b"A: " + b"b" * 8000]):
@@ -339,6 +346,14 @@ def test_trailers_are_no_headers(client: Client) -> None:
 def test_a_body_is_asked_for_and_then_taken(client: Client) -> None:
     client.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     assert client.transport.taken == b"HTTP/1.1 100 Continue\r\n\r\n"
+    client.send(b"ab")
+    assert client.statuses() == (200,)
+
+
+def test_a_client_of_http_1_0_is_not_answered_twice(client: Client) -> None:
+    """RFC 9110 section 10.1.1: it knows no interim answers, and would take one for the last."""
+    client.send(b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    assert client.transport.taken == b""
     client.send(b"ab")
     assert client.statuses() == (200,)
 

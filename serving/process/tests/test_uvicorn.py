@@ -31,7 +31,7 @@ PARTS: dict[type, tuple[ModuleType, str, set[str]]] = {
             *("eof_received", "flow", "handle_websocket_upgrade", "headers", "loop", "on_body"),
             *("on_headers_complete", "on_message_complete", "on_response_complete", "parser"),
             *("pause_writing", "resume_writing", "server_state", "shutdown", "transport", "url"),
-            "_should_upgrade",
+            *("_should_upgrade", "expect_100_continue"),
         },
     ),
     WebSocketsSansIOProtocol: (
