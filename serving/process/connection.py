@@ -11,12 +11,14 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from email.utils import formatdate
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Protocol
 
 from serving.process.settings import ConnectionSettings
 from serving.watch.registry import Registry
+from serving.web.gate import CLOSE, SECURITY_HEADERS
 from serving.web.problems import MEDIA_TYPE, Problems
 from serving.web.settings import WebSettings
 
@@ -28,6 +30,9 @@ LINGER_BYTES = 1 << 20
 # Connections above the most that are held, for probes alone; the newest displaces the oldest.
 RESERVED_CONNECTIONS = 16
 RESERVED_SECONDS = 2.0
+
+# What the gate puts on every answer that passes it; without `no-store` a cache may keep a refusal.
+_MARKS = b"".join(b"%b: %b\r\n" % pair for pair in (*SECURITY_HEADERS, CLOSE)) + b"\r\n"
 
 _SHORTEST_TICK = 0.05
 _LONGEST_TICK = 1.0
@@ -114,10 +119,10 @@ class Refusal(Exception):  # noqa: N818  (an answer, in the reader's words)
             # RFC 9110 sections 15.5.22 and 7.8.
             extra += "upgrade: websocket\r\nconnection: upgrade\r\n"
         head = (
-            f"HTTP/1.1 {self.status} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
-            f"content-length: {len(body)}\r\n{extra}connection: close\r\n\r\n"
+            f"HTTP/1.1 {self.status} {status.phrase}\r\ndate: {formatdate(usegmt=True)}\r\n"
+            f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n{extra}"
         )
-        return head.encode() + (body if with_body else b"")
+        return b"".join((head.encode(), _MARKS, body if with_body else b""))
 
 
 class RefusalMetrics:

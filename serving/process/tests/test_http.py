@@ -6,7 +6,9 @@ tried, with a clock that the test moves.
 
 import functools
 import logging
+import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -234,6 +236,10 @@ def test_what_is_wrong_is_refused_below_the_application(
     (answer,) = client.answers(method)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["connection"] == "close"
+    # Some of these statuses may be kept by caches unless they are told otherwise.
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert abs(time.time() - parsedate_to_datetime(answer.headers["date"]).timestamp()) < 60
     assert answer.json["status"] == status
     assert client.server.refused == {reason: 1}
     assert client.server.requests == []
