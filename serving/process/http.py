@@ -543,6 +543,8 @@ class LimitedHttp(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
+            # An application that begins to read only now asks for nothing any more.
+            cycle.waiting_for_100_continue = False
             cycle.message_event.set()
             if cycle.response_started:
                 self.transport.abort()

@@ -364,6 +364,13 @@ def test_a_client_of_http_1_0_is_not_answered_twice(client: Client) -> None:
     assert client.statuses() == (200,)
 
 
+def test_a_body_is_not_asked_for_after_its_refusal(client: Client) -> None:
+    """The application begins to read when the connection has ended already."""
+    client.send(chunked(b"zz\r\n", fields=b"Expect: 100-continue\r\n"))
+    assert client.transport.taken.startswith(b"HTTP/1.1 400 ")
+    assert [request.is_gone for request in client.server.requests] == [True]
+
+
 # --- several requests
 
 

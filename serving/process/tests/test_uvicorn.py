@@ -56,7 +56,7 @@ PARTS: dict[type, tuple[ModuleType, str, set[str]]] = {
 # Of the request that is being answered.
 CYCLE = (
     *("disconnected", "keep_alive", "message_event", "more_body", "response_complete"),
-    *("response_started", "transport"),
+    *("response_started", "transport", "waiting_for_100_continue"),
 )
 # The parsers beneath, whose limits and whose silence about some faults the protocols make up for.
 PARSERS = {httptools: (0, 9), websockets: (17, 4)}
