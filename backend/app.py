@@ -29,6 +29,7 @@ from serving.data.metrics import DatabaseMetrics
 from serving.data.migrate import MigrationAtStart
 from serving.data.problems import PROBLEMS as DATABASE_PROBLEMS
 from serving.data.problems import TYPES as DATABASE_TYPES
+from serving.feed.description import PATH as DESCRIPTION_PATH
 from serving.feed.description import description_routes, document
 from serving.feed.follower import Feed
 from serving.feed.metrics import FeedMetrics
@@ -38,7 +39,7 @@ from serving.trace.tracer import tracer_of
 from serving.upstream.metrics import UpstreamMetrics
 from serving.watch.health import Health
 from serving.web.application import Application
-from serving.web.operations import operations_routes
+from serving.web.operations import PROBES, operations_routes
 
 DESCRIPTION = """\
 Todos with optimistic concurrency, idempotent creation, a change feed and suggestions by an AI
@@ -161,6 +162,7 @@ def create_app(settings: Settings) -> TodoApplication:
     app.add_routes(
         routers,
         {**DATABASE_PROBLEMS, **TODO_PROBLEMS, **AI_PROBLEMS},
+        public={*PROBES, DESCRIPTION_PATH},
     )
 
     @app.websocket(FEED_PATH)

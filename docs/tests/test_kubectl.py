@@ -13,7 +13,7 @@ PAGES = [Path(name) for name in os.environ["PAGES"].split() if name.endswith(".m
 KUBECTL = Path(os.environ["KUBECTL"]).absolute()
 FULL = Path(os.environ["FULL"]).absolute()
 # What a command makes a Secret of, besides the examples.
-FILES = ("a.pub", "b.pub", "c.pub", "cosign.pub", "key", "local/secrets/api-keys")
+FILES = ("a.pub", "b.pub", "c.pub", "cosign.pub", "database-url", "key", "local/secrets/api-keys")
 
 
 def commands() -> list[str]:

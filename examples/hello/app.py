@@ -1,6 +1,6 @@
 """The application: one route, besides those that every service has."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from examples.hello.identity import IDENTITY
@@ -19,7 +19,12 @@ class Greeting(BaseModel):
 def create_app(settings: Settings) -> Application:
     """Make the ASGI application."""
     app = Application(IDENTITY, web=settings, watch=settings, description="It greets.")
-    router = APIRouter(tags=["greetings"])
+    # Whoever runs it says whether a key is needed: AUTH_REQUIRED.
+    router = APIRouter(
+        tags=["greetings"],
+        dependencies=[Depends(app.api_key)],
+        route_class=app.api_key.route_class,
+    )
 
     @router.get("/api/v1/greetings/{name}", operation_id="greet")
     async def greet(name: str) -> Greeting:

@@ -1,10 +1,12 @@
 """The ASGI application of a service: FastAPI, with the gate around it and problems for errors."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Lifespan
 
 from serving.identity import Identity
@@ -18,6 +20,7 @@ from serving.web.catalogue import ProblemType, catalogue
 from serving.web.contract import complete
 from serving.web.explanations import explanations
 from serving.web.gate import Gate
+from serving.web.operations import PROBES
 from serving.web.origins import Origins
 from serving.web.problems import Problems, Translations
 from serving.web.security import ApiKey, Keys
@@ -140,16 +143,25 @@ class Application(FastAPI):
         )
 
     def add_routes(
-        self, routers: Sequence[APIRouter], translations: Translations | None = None
+        self,
+        routers: Sequence[APIRouter],
+        translations: Translations | None = None,
+        *,
+        public: Collection[str] = PROBES,
     ) -> None:
         """Take in all routes at once, and answer their errors with problems.
 
         Args:
             routers: every router there is, operations included.
             translations: errors of the rooms that the routes use, and their problems.
+            public: paths of those that are for everybody, with or without a key.
+
+        Raises:
+            ValueError: a route besides those would never ask for a key.
         """
         routers = [*routers, explanations(self.problem_types, self.api_key)]
         routes = [route for router in routers for route in router.routes]
+        self._check_keys(routes, public)
         self.problems.install(self, routes, translations or {})
         for router in routers:
             self.include_router(router)
@@ -158,6 +170,23 @@ class Application(FastAPI):
 
             self.include_router(docs_routes(self.identity.title))
         self.origins.allow(self)
+
+    def _check_keys(self, routes: Iterable[BaseRoute], public: Collection[str]) -> None:
+        """A service with keys whose routes ask for none would look protected, and be open."""
+        unkeyed = [
+            route.path
+            for route in routes
+            if isinstance(route, APIRoute)
+            and route.path not in public
+            and all(each.dependency is not self.api_key for each in route.dependencies)
+        ]
+        if unkeyed:
+            raise ValueError(
+                f"{', '.join(sorted(set(unkeyed)))}: expected routes that ask for an API key where "
+                "one is required. Make their router by APIRouter(dependencies=[Depends("
+                "app.api_key)], route_class=app.api_key.route_class), or name what is for "
+                "everybody in add_routes(public=...)"
+            )
 
     def build_middleware_stack(self) -> ASGIApp:
         """The gate, then what FastAPI would have."""

@@ -11,6 +11,9 @@ from serving.web.contract import Responses, problems
 from serving.web.responses import json_response
 from serving.web.security import ApiKey
 
+# What says who is well: a kubelet has no key.
+PROBES = frozenset({"/health/live", "/health/ready", "/health/startup"})
+
 _ALWAYS = problems(keyed=False)
 _UNREADY: Responses = {
     **_ALWAYS,

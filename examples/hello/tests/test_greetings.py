@@ -7,6 +7,7 @@ import pytest
 
 from examples.hello.app import create_app
 from examples.hello.settings import Settings
+from serving.web.security import new_key
 
 
 @pytest.fixture
@@ -21,6 +22,17 @@ async def test_a_greeting_begins_with_the_salutation(client: httpx.AsyncClient) 
     answer = await client.get("/api/v1/greetings/Ada")
 
     assert answer.json() == {"greeting": "Welcome, Ada"}
+
+
+@pytest.mark.anyio
+async def test_a_greeting_needs_a_key_where_one_is_required() -> None:
+    _, entry = new_key("ada")
+    app = create_app(Settings(auth_required=True, api_keys=(entry,)))
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://hello") as stranger:
+        answer = await stranger.get("/api/v1/greetings/Ada")
+
+    assert answer.status_code == 401
 
 
 @pytest.mark.anyio

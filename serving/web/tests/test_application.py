@@ -56,6 +56,19 @@ async def test_a_service_without_a_database_is_live_and_ready() -> None:
     assert 'build_info{revision="abc",version="4.5.6"} 1.0' in metrics
 
 
+def test_a_route_that_would_never_ask_for_a_key_is_refused() -> None:
+    app = Application(IDENTITY, web=WebSettings(), watch=WatchSettings(), description="Rooms.")
+    router = APIRouter()
+
+    @router.get("/rooms/{number}")
+    async def read(number: int) -> int:
+        return number
+
+    with pytest.raises(ValueError, match=r"^/rooms/{number}: expected routes that ask for an API"):
+        app.add_routes([router])
+    app.add_routes([router], public=["/rooms/{number}"])
+
+
 async def test_errors_of_the_rooms_below_become_the_problems_they_are_translated_to() -> None:
     async with client_of(application()) as client:
         response = await client.get("/rooms/13")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from serving.identity import Identity
@@ -25,7 +25,7 @@ class Guest(BaseModel):
 def client() -> httpx.AsyncClient:
     settings = ServiceSettings()
     app = Application(IDENTITY, web=settings, watch=settings, description="An inn.")
-    router = APIRouter(route_class=app.api_key.route_class)
+    router = APIRouter(dependencies=[Depends(app.api_key)], route_class=app.api_key.route_class)
 
     @router.post("/guests")
     async def welcome(guest: Guest) -> str:
