@@ -178,7 +178,7 @@ class Application(FastAPI):
             for route in routes
             if isinstance(route, APIRoute)
             and route.path not in public
-            and all(each.dependency is not self.api_key for each in route.dependencies)
+            and all(each.call is not self.api_key for each in route.dependant.dependencies)
         ]
         if unkeyed:
             raise ValueError(

@@ -1,6 +1,6 @@
 """An application without a database: routes, their errors, and the document."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -67,6 +67,21 @@ def test_a_route_that_would_never_ask_for_a_key_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^/rooms/{number}: expected routes that ask for an API"):
         app.add_routes([router])
     app.add_routes([router], public=["/rooms/{number}"])
+
+
+def test_a_route_may_ask_for_the_key_itself() -> None:
+    app = Application(IDENTITY, web=WebSettings(), watch=WatchSettings(), description="Rooms.")
+    router = APIRouter()
+
+    @router.get("/by-parameter")
+    async def by_parameter(_: Annotated[None, Depends(app.api_key)]) -> int:
+        return 1
+
+    @router.get("/by-route", dependencies=[Depends(app.api_key)])
+    async def by_route() -> int:
+        return 1
+
+    app.add_routes([router])
 
 
 async def test_errors_of_the_rooms_below_become_the_problems_they_are_translated_to() -> None:
