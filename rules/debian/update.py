@@ -5,7 +5,6 @@ Mirrors come from this machine's apt configuration, or from `DEBIAN_MIRRORS` and
 """
 
 import argparse
-import contextlib
 import email.utils
 import json
 import os
@@ -19,10 +18,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tools.locks import apt
+from tools.locks import apt, files
 from tools.locks.error import LockError
 from tools.signals.termination import terminable
-from tools.terminal.result import show
+from tools.terminal.result import tell
 
 COMMAND = "tools/bazel run //rules/debian:update"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -304,20 +303,6 @@ def resolve(folder: Path, named: Sequence[str] = ()) -> tuple[list[Package], str
         return packages, render(packages, archive.snapshots())
 
 
-def _write(texts: Mapping[Path, str]) -> None:
-    """Replaces files, each in one step, when all of them are written."""
-    beside = {file: file.with_suffix(".new") for file in texts}
-    try:
-        for file, text in texts.items():
-            beside[file].write_text(text)
-        for file, new in beside.items():
-            new.replace(file)
-    finally:
-        for new in beside.values():
-            with contextlib.suppress(OSError):
-                new.unlink()
-
-
 @terminable()
 def main(arguments: Sequence[str]) -> int:
     """Updates the locks of the workspace that `bazel run` was called in, all or none."""
@@ -338,7 +323,7 @@ def main(arguments: Sequence[str]) -> int:
         resolved = {name: resolve(workspace / name, named) for name in folders}
         locks = {name: workspace / name / "lock.json" for name in folders}
         before = {name: read_lock(lock) for name, lock in locks.items()}
-        _write({locks[name]: text for name, (_, text) in resolved.items()})
+        files.replace({locks[name]: text for name, (_, text) in resolved.items()})
     except (UpdateError, LockError, OSError) as error:
         print(f"update: {error}. No lock was written", file=sys.stderr)
         return 1
@@ -351,11 +336,7 @@ def main(arguments: Sequence[str]) -> int:
             lines.append(f"not named, but dropped by the archive: {', '.join(sorted(moved))}")
     if not named:
         lines.append(f"All packages were free to move. For one alone: {COMMAND} -- NAME")
-    try:
-        show("\n".join([*lines, ""]))
-    except OSError as error:
-        # Nobody reads it, or the disk is full: what is written stays written.
-        print(f"WARNING: what changed could not be printed: {error}", file=sys.stderr)
+    tell("\n".join([*lines, ""]))
     return 0
 
 

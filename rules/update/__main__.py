@@ -20,7 +20,7 @@ from rules.update.comparison import Difference, compare
 from rules.update.error import RefusedError
 from rules.update.locks import Lock
 from tools.signals.termination import terminable
-from tools.terminal.result import show
+from tools.terminal.result import tell
 
 DONE, BEHIND, REFUSED = 0, 1, 2
 
@@ -89,11 +89,7 @@ def main(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
     render = rendering.as_json if options.json else rendering.table
-    try:
-        show(render(resolved, differences))
-    except OSError as error:
-        # Nobody reads it, or the disk is full: what is written stays written.
-        print(f"WARNING: what changed could not be printed: {error}", file=sys.stderr)
+    tell(render(resolved, differences))
     return BEHIND if options.check and moved else DONE
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from rules.update.error import RefusedError
 from rules.update.locks import Lock
+from tools.git import command as git
 from tools.signals import termination
 
 _ARCHITECTURES = ("amd64", "arm64")
-# Set within git's hooks, where they name another checkout.
-_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
 
 
 def sboms(folder: Path) -> dict[str, Path]:
@@ -74,21 +73,16 @@ def beside(workspace: Path, locks: Sequence[Lock]) -> Iterator[Path]:
 
 def _files(workspace: Path) -> list[str]:
     """What git would commit, and the person's own options of Bazel."""
-    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others"]
     try:
-        done = subprocess.run(
-            [*command, "--exclude-standard"],
-            cwd=workspace,
-            env={name: value for name, value in os.environ.items() if name not in _ELSEWHERE},
-            capture_output=True,
-            check=True,
+        listed = git.output(
+            workspace, "ls-files", "-z", "--cached", "--others", "--exclude-standard"
         )
     except FileNotFoundError:
         raise RefusedError("git is missing. On Debian: apt-get install git") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip()
         raise RefusedError(f"{workspace} is no git checkout: {said}") from None
-    return [*filter(None, os.fsdecode(done.stdout).split("\0")), "user.bazelrc"]
+    return [*filter(None, os.fsdecode(listed).split("\0")), "user.bazelrc"]
 
 
 def _environment() -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from rules.debian import update as debian
 from rules.update.change import Change
 from rules.update.error import RefusedError
+from tools.locks import files
 from tools.locks.error import LockError
 from tools.locks.wheels import read as read_wheels
 from tools.requirements import update as wheels
@@ -149,31 +150,11 @@ def _wheels(workspace: Path, name: str, named: Sequence[str]) -> Lock:
 
 
 def write(workspace: Path, locks: Sequence[Lock]) -> None:
-    """Writes all of them or none: beside their places first, then renamed.
-
-    Raises:
-        RefusedError: one cannot be written.
-    """
-    places = [workspace / lock.path for lock in locks]
-    beside = [place.with_name(f".{place.name}.new") for place in places]
-    kept = [place.read_bytes() if place.is_file() else None for place in places]
-    moved = 0
+    """Writes all of them or none; raises `RefusedError` where one cannot be written."""
     try:
-        for lock, file in zip(locks, beside, strict=True):
-            file.write_text(lock.text)
-        for file, place in zip(beside, places, strict=True):
-            file.replace(place)
-            moved += 1
+        files.replace({workspace / lock.path: lock.text for lock in locks})
     except OSError as error:
-        for place, content in list(zip(places, kept, strict=True))[:moved]:
-            if content is None:
-                place.unlink()
-            else:
-                place.write_bytes(content)
         raise RefusedError(f"the locks stay as they were: {error}") from None
-    finally:
-        for file in beside:
-            file.unlink(missing_ok=True)
 
 
 def workspace() -> Path:

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rules.diff.error import UnreadableError
+from tools.git import command
 from tools.signals import termination
 
 # What decides, besides the commit, which bytes a build takes; all of them are in the commit.
 _LOCKS = ("MODULE.bazel", "image/lock.json", "requirements_lock.txt", "tools/debian/recipe.toml")
-
-# Set within git's hooks, where they name another checkout.
-_ELSEWHERE = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
 
 # A cache that the person's own rc file names would give what others built in place of a rebuild.
 _OWN_RESULTS = ("--disk_cache=", "--noremote_accept_cached")
@@ -100,8 +98,8 @@ def built(sources: Sources, target: str, options: Sequence[str]) -> Iterator[Pat
         if not name.startswith(("BUILD_", "RUNFILES", "PYTHON"))
     }
     try:
-        command = [str(bazel), "build", *_OWN_RESULTS, *options, target]
-        if termination.run(command, cwd=sources.folder, env=environment):
+        words = [str(bazel), "build", *_OWN_RESULTS, *options, target]
+        if termination.run(words, cwd=sources.folder, env=environment):
             raise UnreadableError(f"{target} does not build at revision {sources.revision}")
         yield sources.folder / "bazel-bin" / package / name
     except OSError as error:
@@ -122,7 +120,4 @@ def built(sources: Sources, target: str, options: Sequence[str]) -> Iterator[Pat
 
 def git(folder: Path, *arguments: str) -> str:
     """What git prints; raises `CalledProcessError`."""
-    command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", *arguments]
-    environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
-    return done.stdout.decode().strip()
+    return command.output(folder, *arguments).decode().strip()

@@ -12,6 +12,7 @@ from typing import IO
 
 from tests.reproducibility.machine import Made
 from tests.reproducibility.variations import EDIT, EDITED, Variation, here
+from tools.git import command as git
 from tools.signals import termination
 
 _TARGETS = ("//image:index", "//image:index.digest")
@@ -198,12 +199,10 @@ def remove(folder: Path) -> None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-c", "safe.directory=*", *arguments]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, check=True)
+        return os.fsdecode(git.output(folder, *arguments))
     except FileNotFoundError as error:
         raise BuildError("git is missing. On Debian: apt-get install git") from error
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip()
         raise BuildError(f"{folder} is no git checkout: {said}") from error
-    return os.fsdecode(done.stdout)

@@ -1,23 +1,22 @@
 """Resolves each requirements.in anew and writes requirements_lock.txt, for every CPU at once."""
 
 import argparse
-import contextlib
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from tools.locks import wheels
+from tools.locks import files, wheels
 from tools.locks.error import LockError
 from tools.requirements import pip_settings
 from tools.signals.termination import terminable
-from tools.terminal.result import show
+from tools.terminal.result import tell
 
 # Each has a requirements.in and the lock made of it: what is built and tested here, and what only a
 # test runs, held to no version of the former.
@@ -38,30 +37,6 @@ class Resolved:
 
 
 Run = Callable[[list[str], Path, dict[str, str]], int]
-
-
-def update(folder: Path, packages: list[str], uv: Path, run: Run) -> list[str]:
-    """Replaces the lock in a folder, in one step, and returns what changed, a line each.
-
-    Arguments and errors are those of `resolve`.
-    """
-    resolved = resolve(folder, packages, uv, run)
-    write({folder: resolved})
-    return changes(resolved.before, resolved.after)
-
-
-def write(resolved: Mapping[Path, Resolved]) -> None:
-    """Replaces the locks in some folders, each in one step, when all of them are written."""
-    beside = {folder / LOCK: folder / f".{LOCK}.new" for folder in resolved}
-    try:
-        for file, lock in zip(beside.values(), resolved.values(), strict=True):
-            file.write_text(lock.text)
-        for place, file in beside.items():
-            file.replace(place)
-    finally:
-        for file in beside.values():
-            with contextlib.suppress(OSError):
-                file.unlink()
 
 
 def resolve(folder: Path, packages: list[str], uv: Path, run: Run) -> Resolved:
@@ -179,7 +154,7 @@ def main(arguments: list[str]) -> int:
             resolved[name] = resolve(Path(folder, name), options.packages, program(), start)
         place = Path(LOCK)
         _known(options.packages, resolved.values())
-        write({Path(folder, name): lock for name, lock in resolved.items()})
+        files.replace({Path(folder, name, LOCK): lock.text for name, lock in resolved.items()})
     except (LockError, OSError) as error:
         print(f"{place}: {error}. No lock was written", file=sys.stderr)
         return 1
@@ -189,11 +164,7 @@ def main(arguments: list[str]) -> int:
         lines += [f"{Path(name, LOCK)}:", *(changed or ["nothing changed"])]
     if not options.packages:
         lines.append(f"All wheels were free to move. For one alone: {_COMMAND} -- NAME")
-    try:
-        show("\n".join([*lines, ""]))
-    except OSError as error:
-        # Nobody reads it, or the disk is full: what is written stays written.
-        print(f"WARNING: what changed could not be printed: {error}", file=sys.stderr)
+    tell("\n".join([*lines, ""]))
     return 0
 
 

@@ -19,3 +19,11 @@ def show(text: str) -> None:
         with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nothing:
             os.dup2(nothing.fileno(), sys.stdout.fileno())
         raise
+
+
+def tell(done: str) -> None:
+    """Writes what was done, which stays done where that does not arrive: a warning says so."""
+    try:
+        show(done)
+    except OSError as error:
+        print(f"WARNING: what changed could not be printed: {error}", file=sys.stderr)

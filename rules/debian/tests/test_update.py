@@ -1,7 +1,5 @@
 """The newest of what the archive offers is locked, and what changed is told."""
 
-import errno
-import io
 import json
 import sys
 from dataclasses import replace
@@ -11,6 +9,7 @@ import pytest
 
 from rules.debian import update
 from rules.debian.update import Package, UpdateError
+from tools.terminal.tests.full import Full
 
 LIBC = Package("libc6", "amd64", "2.41-12", "trixie", "pool/main/g/libc6.deb", 5, "0" * 64)
 
@@ -164,19 +163,15 @@ def test_where_one_lock_cannot_be_written_none_is(
 ) -> None:
     monkeypatch.setattr(update, "resolve", lambda *_: ([LIBC], update.render([LIBC], {})))
     # What the last one is written to on its way.
-    (workspace / update.FOLDERS[-1] / "lock.new/inside").mkdir(parents=True)
+    (workspace / update.FOLDERS[-1] / ".lock.json.new/inside").mkdir(parents=True)
 
     assert update.main([]) == 1
 
     assert "Is a directory" in capsys.readouterr().err
-    assert not [*workspace.rglob("lock.json"), *workspace.glob("image/*.new")]
-
-
-class Full(io.StringIO):
-    """Standard output on a disk that is full."""
-
-    def write(self, text: str) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not [
+        *workspace.rglob("lock.json"),
+        *(file for file in workspace.rglob(".lock.json.new") if file.is_file()),
+    ]
 
 
 def test_what_cannot_be_printed_is_written_all_the_same(

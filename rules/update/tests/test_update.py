@@ -1,8 +1,6 @@
 """The program writes what has been built, and nothing where anything failed."""
 
-import errno
 import importlib
-import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +14,7 @@ from rules.update.change import Change
 from rules.update.error import RefusedError
 from rules.update.image import Image
 from rules.update.locks import Lock
+from tools.terminal.tests.full import Full
 
 program = importlib.import_module("rules.update.__main__")
 
@@ -150,13 +149,6 @@ def test_advisories_that_cannot_be_read_stop_it_before_anything_is_resolved(
     assert code == program.REFUSED
     assert written(workspace) == "old"
     assert "no advisory in it" in capsys.readouterr().err
-
-
-class Full(io.StringIO):
-    """Standard output on a disk that is full."""
-
-    def write(self, text: str) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_what_cannot_be_printed_is_written_all_the_same(

@@ -5,8 +5,6 @@ others with their sizes and SHA-256: `root.tar.gz` is the builder root, `reposit
 entries of Bazel's repository cache, `wheels/...` are the wheels that were fetched.
 """
 
-import contextlib
-import fcntl
 import gzip
 import hashlib
 import io
@@ -24,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tools.debian.builder import stages
+from tools.debian.builder import root, stages
 from tools.debian.builder.error import BuilderError
 from tools.signals.termination import terminable
 
@@ -127,9 +125,12 @@ def unpack(bundle: Path, *, builder: Path, cache: Path) -> None:
             members = _checked(bundle, manifest, builder)
             if _is_there(mark, builder):
                 return
-            with terminable(), _alone(builder):
+            builder.parent.mkdir(parents=True, exist_ok=True)
+            with terminable(), root.alone(builder):
                 if _is_there(mark, builder):
                     return
+                for dead in builder.parent.glob(f"{builder.name}.partial-*"):
+                    shutil.rmtree(dead)
                 say(f"unpacking {bundle.name}, once")
                 for member in members:
                     _place(bundle, archive, member, builder, cache)
@@ -138,21 +139,6 @@ def unpack(bundle: Path, *, builder: Path, cache: Path) -> None:
     except (OSError, tarfile.TarError, EOFError) as error:
         raise BuilderError(f"{bundle}: expected a bundle, and could not read it: {error}") from None
     say("unpacked")
-
-
-@contextlib.contextmanager
-def _alone(builder: Path) -> Iterator[None]:
-    """Waits for others who make the root, by the lock that `root.make` has; removes what died."""
-    builder.parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{builder}.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another tools/bazel is making the builder root; waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        for dead in builder.parent.glob(f"{builder.name}.partial-*"):
-            shutil.rmtree(dead)
-        yield
 
 
 def _is_there(mark: Path, builder: Path) -> bool:

@@ -56,7 +56,7 @@ def make(recipe: Recipe, root: Path, *, tests: bool = False) -> None:
     """
     tools()
     root.parent.mkdir(parents=True, exist_ok=True)
-    with terminable(), _lock(Path(f"{root}.lock")) as lock:
+    with terminable(), alone(root) as lock:
         if stages.reached(root, tests=tests):
             return
         for stale in root.parent.glob(f"{root.name}.partial*"):
@@ -111,8 +111,9 @@ def tools() -> None:
 
 
 @contextlib.contextmanager
-def _lock(file: Path) -> Iterator[int]:
-    with file.open("w") as handle:
+def alone(root: Path) -> Iterator[int]:
+    """Waits for others who make a root; yields the descriptor that the lock is held by."""
+    with Path(f"{root}.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -21,7 +21,7 @@ SERVICES = sorted(
 )
 TOOLS = sorted({name.split(".")[1] for name in GRAPH if name.startswith("tools.")})
 # They stand on nothing else here, so that whoever wants may stand on them.
-BELOW = ("locks", "signals", "terminal")
+BELOW = ("git", "locks", "signals", "terminal")
 ABOVE = [f"tools.{name}" for name in TOOLS if name not in {"debian", *BELOW}]
 PRODUCT = ("serving", *SERVICES, "image", "rules", "deploy")
 

@@ -1,15 +1,15 @@
 """The lock of wheels is replaced as a whole, and what changed is told."""
 
-import errno
-import io
 import sys
 from pathlib import Path
 
 import pytest
 
+from tools.locks import files
 from tools.locks.error import LockError
 from tools.requirements import update as program
-from tools.requirements.update import changes, update
+from tools.requirements.update import Run, changes
+from tools.terminal.tests.full import Full
 
 UV = Path("uv")
 
@@ -46,6 +46,12 @@ def _no_pip_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "requirements_lock.txt").write_text(locked(a="1", b="1"))
     return tmp_path
+
+
+def update(folder: Path, packages: list[str], uv: Path, run: Run) -> list[str]:
+    resolved = program.resolve(folder, packages, uv, run)
+    files.replace({folder / program.LOCK: resolved.text})
+    return changes(resolved.before, resolved.after)
 
 
 def test_the_lock_is_replaced_and_what_changed_is_told(folder: Path) -> None:
@@ -166,13 +172,6 @@ def test_where_one_lock_cannot_be_written_none_is(
     assert "Is a directory" in capsys.readouterr().err
     assert written(workspace) == {locked(a="1")}
     assert not [file for file in workspace.rglob(".requirements_lock*") if file.is_file()]
-
-
-class Full(io.StringIO):
-    """Standard output on a disk that is full."""
-
-    def write(self, text: str) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_what_cannot_be_printed_is_written_all_the_same(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.terminal.result import show
+from tools.terminal.result import show, tell
+from tools.terminal.tests.full import Full
 
 PROGRAM = """
 import sys
@@ -50,3 +51,13 @@ def test_where_nobody_reads_the_program_says_how_it_ends() -> None:
         assert run(writing) == (7, "Broken pipe\n")
     finally:
         os.close(writing)
+
+
+def test_what_was_done_is_done_where_it_cannot_be_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", Full())
+        tell("text\n")
+
+    assert "WARNING: what changed could not be printed: [Errno 28]" in capsys.readouterr().err
