@@ -436,6 +436,8 @@ def test_a_registry_that_asks_for_too_long_is_not_waited_for(
     ("arguments", "reason"),
     [
         (["--tag=no tag"], "expected a tag"),
+        (["--tag=é"], "expected a tag"),
+        (["--repository=me:secret@host/name"], "got ...@host/name. "),
         (["--sign"], "--sign needs --key"),
         (["--key=k"], "--key is for --sign alone"),
         (["--repository=host/name:tag"], "without tag or digest"),
@@ -454,7 +456,9 @@ def test_an_order_that_cannot_be_meant_sends_nothing(
     with nothing_sent(running):
         assert push(index(tmp_path / "index"), repository, *arguments) == 1
 
-    assert reason in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert reason in said
+    assert "secret" not in said
 
 
 @pytest.fixture(scope="module")

@@ -36,3 +36,24 @@ def split_login(uri):
         uri = scheme + separator + host + slash + path,
         auth = {"type": "basic", "login": _decoded(name), "password": _decoded(password)},
     )
+
+def sources(mirrors, path):
+    """Where a file can be, on each mirror.
+
+    Args:
+      mirrors: their URIs, as a person has them.
+      path: of the file, below each.
+
+    Returns:
+      A struct of `urls`, none of which has a login; `auth`, what `download` takes with them; and
+      `with_login`, by URL, for programs that take a login in it.
+    """
+    urls, auth, with_login = [], {}, {}
+    for mirror in mirrors:
+        found = split_login(mirror)
+        url = "{}/{}".format(found.uri, path)
+        urls.append(url)
+        if found.auth:
+            auth[url] = found.auth
+            with_login[url] = "{}/{}".format(mirror, path)
+    return struct(auth = auth, urls = urls, with_login = with_login)

@@ -1,6 +1,6 @@
 """One locked Debian package as a repository."""
 
-load(":login.bzl", "split_login")
+load(":login.bzl", "sources")
 
 _UPDATE = "tools/bazel run //image:update"
 
@@ -37,15 +37,8 @@ def _debian_package_impl(ctx):
     mirrors = _mirrors(ctx, archive)
 
     # Without a mirror it can still be in Bazel's repository cache, from a bundle say.
-    urls, auth, logins = [], {}, {}
-    for mirror in mirrors or ["file:/no-mirror-is-known"]:
-        found = split_login(mirror)
-        url = "{}/{}".format(found.uri, ctx.attr.path)
-        urls.append(url)
-        if found.auth:
-            auth[url] = found.auth
-            logins[url] = "{}/{}".format(mirror, ctx.attr.path)
-    got = ctx.download(urls, "package.deb", sha256 = ctx.attr.sha256, allow_fail = True, auth = auth)
+    found = sources(mirrors or ["file:/no-mirror-is-known"], ctx.attr.path)
+    got = ctx.download(found.urls, "package.deb", sha256 = ctx.attr.sha256, allow_fail = True, auth = found.auth)
     if not got.success and not mirrors:
         fail("""{}: no mirror of the {} archive is known.
 Name some in {}=URI (spaces between), or in apt's sources.""".format(
@@ -54,19 +47,19 @@ Name some in {}=URI (spaces between), or in apt's sources.""".format(
             "DEBIAN_SECURITY_MIRRORS" if archive == "debian-security" else "DEBIAN_MIRRORS",
         ))
     if not got.success:
-        _explain(ctx, title, urls, auth, logins)
+        _explain(ctx, title, found)
     ctx.file("BUILD.bazel", 'exports_files(["package.deb"])\n')
 
-def _hash(ctx, url, auth, logins):
+def _hash(ctx, url, known):
     """The sha256 of what a source has now; None where it has nothing."""
     if not url.startswith("http://"):
-        got = ctx.download(url, "other.deb", allow_fail = True, auth = auth)
+        got = ctx.download(url, "other.deb", allow_fail = True, auth = known.auth)
         ctx.delete("other.deb")
         return got.sha256 if got.success else None
 
     # Bazel downloads nothing over plain http without knowing its hash; apt does.
     helper = ctx.path("/usr/lib/apt/apt-helper")
-    if not helper.exists or ctx.execute([helper, "download-file", logins.get(url, url), "other.deb"]).return_code:
+    if not helper.exists or ctx.execute([helper, "download-file", known.with_login.get(url, url), "other.deb"]).return_code:
         return None
     sums = _lines(ctx, ["sha256sum", "other.deb"])
     ctx.delete("other.deb")
@@ -82,10 +75,10 @@ def _cached(ctx):
         place = place.get_child(name)
     return place if place.exists else None
 
-def _explain(ctx, title, urls, auth, logins):
+def _explain(ctx, title, known):
     """Fails with the reason why no source gave the locked file."""
-    for url in urls:
-        found = _hash(ctx, url, auth, logins)
+    for url in known.urls:
+        found = _hash(ctx, url, known)
         if found and found != ctx.attr.sha256:
             fail("""{}: wrong sha256.
 expected {}
@@ -99,14 +92,14 @@ itself changed, `{}` locks what it has now.""".format(title, ctx.attr.sha256, fo
 not {}), and no mirror gave another. Remove it and go on with a network:
   {}
 Tried:
-  {}""".format(title, ctx.attr.sha256, broken, "\n  ".join(urls)))
+  {}""".format(title, ctx.attr.sha256, broken, "\n  ".join(known.urls)))
     fail("""{}: no mirror has it. Tried:
   {}
 Debian drops a version from its mirrors when a newer one comes. `{}` locks
 the newer one; the snapshot archive keeps the old one (DEBIAN_MIRRORS or DEBIAN_SECURITY_MIRRORS
 may name it). If no mirror answers at all, name one there, or a proxy in http_proxy.""".format(
         title,
-        "\n  ".join(urls),
+        "\n  ".join(known.urls),
         _UPDATE,
     ))
 
